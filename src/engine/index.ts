@@ -1,0 +1,128 @@
+/**
+ * PORT: one WhatsApp connection per linked device, whatever library speaks the protocol. `engine/baileys` is the adapter.
+ * What the engine hears comes out in two ways: `signals` (how the connection does; not kept) and `intake` (what must
+ * not be lost: awaited, and only then acknowledged to WhatsApp).
+ */
+export type { Intake, MessageOccurrence, Occurrence, OccurrenceParty, ReceiptOccurrence } from './occurrences.ts'
+export type { CloseCause, EngineSignal } from './signals.ts'
+
+import type { Intake } from './occurrences.ts'
+import type { CloseCause, EngineSignal } from './signals.ts'
+
+/** How an unlinked device asks to be linked. */
+export type LinkRequest = { readonly method: 'qr' } | { readonly method: 'code'; readonly phone: string }
+
+export interface OpenSession {
+  readonly deviceId: string
+  /** Set to link a new account; absent to log in with the stored credentials. */
+  readonly link?: LinkRequest
+  /** `http://`, `https://` or `socks5://` proxy of this device. */
+  readonly proxyUrl?: string
+  readonly intake: Intake
+  readonly onSignal: (signal: EngineSignal) => void
+}
+
+/** The linked account as stored with the credentials. */
+export interface Account {
+  /** Full device JID `user:device@s.whatsapp.net`. */
+  readonly jid: string
+  /** Full device LID `user:device@lid`. */
+  readonly lid: string | undefined
+  readonly pushName: string | undefined
+  readonly platform: string | undefined
+  readonly businessName: string | undefined
+}
+
+export interface SendText {
+  /** Chosen and committed by the caller; a resend carries the same one. */
+  readonly messageId: string
+  /** Bare JID of a person (PN or LID) or a group. */
+  readonly chat: string
+  readonly text: string
+  readonly quoted?: QuotedMessage
+}
+
+export interface QuotedMessage {
+  readonly messageId: string
+  /** Bare JID of who wrote the quoted message. */
+  readonly sender: string
+  readonly fromMe: boolean
+  /** The encoded `Message` protobuf of the original. */
+  readonly content: Uint8Array
+}
+
+/** What the server said to a sent message. */
+export type SendOutcome =
+  | { readonly outcome: 'server_ack'; readonly timestamp: number }
+  /** WhatsApp refused it: 463 (account restricted / no privacy token), 479 (malformed), ... */
+  | { readonly outcome: 'refused'; readonly whatsappCode: number }
+  /** Nothing heard within the deadline, or the connection went away: it may or may not have arrived. */
+  | { readonly outcome: 'unknown' }
+
+/** One live connection. A session is single use: after `closed` open another. */
+export interface EngineSession extends AsyncDisposable {
+  readonly deviceId: string
+  /** The account once known (linked). */
+  readonly account: Account | undefined
+  /**
+   * Encrypts and sends. `built` is called with the encoded `Message` protobuf before anything leaves, and awaited: the
+   * caller commits there. Resolves when the server acknowledged or refused, or with `unknown` at `ackTimeoutMs`.
+   * @throws not_connected, whatsapp_timeout (a lookup went unanswered), not_on_whatsapp, whatsapp_refused
+   */
+  sendText(message: SendText, ackTimeoutMs: number, built: (content: Uint8Array) => Promise<void>): Promise<SendOutcome>
+  /** Whether a phone number (digits) has an account, and under which JIDs. @throws whatsapp_timeout, not_connected */
+  lookUpPhone(phone: string): Promise<{ readonly jid: string; readonly lid: string | undefined } | undefined>
+  sendPresence(state: 'available' | 'unavailable'): Promise<void>
+  sendChatState(chat: string, state: 'composing' | 'recording' | 'paused'): Promise<void>
+  /** Marks messages as read: sends the read receipts. */
+  markRead(chat: string, sender: string | undefined, messageIds: readonly string[]): Promise<void>
+  /** Passkey linking: see `passkey.ts`. @throws bad_request, conflict, whatsapp_refused */
+  readonly passkey: PasskeyPort
+  /** Asks WhatsApp to remove this device and waits for the answer. @throws whatsapp_timeout */
+  logout(): Promise<void>
+  /** Closes the socket; `signals` then says `closed` once. */
+  close(cause: CloseCause): void
+}
+
+/** The assertion of `navigator.credentials.get`, bytes as unpadded base64url. */
+export interface PasskeyAssertion {
+  readonly id: string
+  readonly rawId: string
+  readonly type: 'public-key'
+  readonly response: {
+    readonly clientDataJSON: string
+    readonly authenticatorData: string
+    readonly signature: string
+    readonly userHandle: string | null
+  }
+}
+
+export type PasskeyState = 'waiting_for_assertion' | 'waiting_for_phone' | 'confirm' | 'done' | 'expired'
+
+export interface PasskeyStatus {
+  readonly state: PasskeyState
+  /** The `publicKey` argument of `navigator.credentials.get`. */
+  readonly options: Readonly<Record<string, unknown>> | undefined
+  /** `XXXX-XXXX`, when the user must compare it with the phone's. */
+  readonly confirmationCode: string | undefined
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number | undefined
+}
+
+export interface PasskeyPort {
+  /** Undefined when no linking is waiting for a passkey. */
+  status(): PasskeyStatus | undefined
+  submit(assertion: PasskeyAssertion): Promise<PasskeyStatus>
+  confirm(): Promise<PasskeyStatus>
+}
+
+export interface Engine {
+  /** The WhatsApp Web version that new sessions announce. */
+  version: readonly [number, number, number]
+  /** Starts connecting; everything after comes as signals. @throws storage_unavailable when the credentials cannot be read */
+  open(options: OpenSession): Promise<EngineSession>
+  /** The linked account of a device, from its stored credentials, without connecting. */
+  storedAccount(deviceId: string): Promise<Account | undefined>
+  /** Deletes credentials and all Signal keys of a device. */
+  forget(deviceId: string): Promise<void>
+}

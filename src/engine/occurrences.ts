@@ -1,0 +1,63 @@
+/** What happened on WhatsApp and must not be lost. JIDs are bare (no device) unless said otherwise. */
+
+/** A person as a stanza names them: at least one of the two is set. */
+export interface OccurrenceParty {
+  readonly pn: string | undefined
+  readonly lid: string | undefined
+}
+
+export interface MessageOccurrence {
+  readonly kind: 'message'
+  /** Unique per device and stanza content: the same stanza again has the same key. */
+  readonly key: string
+  readonly messageId: string
+  /** The chat as WhatsApp addresses it: PN, LID, group, channel or broadcast JID. */
+  readonly chat: string
+  /** For a one-to-one chat the person behind it under both names, where known. */
+  readonly chatParty: OccurrenceParty | undefined
+  readonly sender: string
+  readonly senderParty: OccurrenceParty
+  /** Device number of the sender, 0 = phone. */
+  readonly senderDevice: number
+  readonly fromMe: boolean
+  readonly isGroup: boolean
+  /** Seconds since the epoch, as WhatsApp stamped it. */
+  readonly timestamp: number
+  readonly pushName: string | undefined
+  /** text, image, video, audio, document, sticker, location, contact, poll, reaction, edit, revoke, protocol, undecryptable, unknown */
+  readonly type: string
+  readonly text: string | undefined
+  readonly quotedMessageId: string | undefined
+  readonly mentions: readonly string[]
+  /** True when it waited on the server while the device was offline. */
+  readonly offline: boolean
+  /** For type `undecryptable`: the failure in words. */
+  readonly failure: string | undefined
+  /** Encoded `Message` protobuf; undefined when undecryptable. */
+  readonly content: Uint8Array | undefined
+}
+
+export interface ReceiptOccurrence {
+  readonly kind: 'receipt'
+  readonly key: string
+  readonly receipt: 'delivered' | 'read' | 'played'
+  readonly messageIds: readonly string[]
+  readonly chat: string
+  readonly chatParty: OccurrenceParty | undefined
+  /** Who received, read or played. */
+  readonly sender: string
+  readonly senderParty: OccurrenceParty
+  /** True when another device of our own account read it (`read-self`). */
+  readonly fromMe: boolean
+  readonly isGroup: boolean
+  /** Seconds since the epoch. */
+  readonly timestamp: number
+}
+
+export type Occurrence = MessageOccurrence | ReceiptOccurrence
+
+/**
+ * Takes what happened, in order, and resolves only when it is committed; only then does the engine acknowledge to
+ * WhatsApp. A rejection leaves the stanza unacknowledged: WhatsApp sends it again. The same key again changes nothing.
+ */
+export type Intake = (deviceId: string, occurrence: Occurrence) => Promise<void>

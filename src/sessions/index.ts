@@ -1,0 +1,95 @@
+/** PORT for `features/`: the devices that are alive in this process and what can be asked of them. */
+import type { PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
+
+export interface LiveStatus {
+  /** An engine session exists in this process. */
+  readonly clientLoaded: boolean
+  /** The socket is up and logged in. */
+  readonly isConnected: boolean
+  /** The device has an account. */
+  readonly isLoggedIn: boolean
+  /** Empty when fine, else `client not loaded`, `client not connected`, `client not logged in`, ... */
+  readonly error: string
+}
+
+/** What to show while a device is being linked. */
+export interface LinkOffer {
+  /** The QR text, or the pairing code `XXXX-XXXX`. */
+  readonly code: string
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
+}
+
+export type LinkStart = { readonly kind: 'offer'; readonly offer: LinkOffer } | { readonly kind: 'already_linked' }
+
+export type PairingFailure =
+  | 'version_rejected'
+  | 'expired'
+  | 'network'
+  | 'rejected'
+  | 'passkey_required'
+  | 'too_many_devices'
+
+/** How the linking of a device stands; what the QR page polls. */
+export type LinkState =
+  | { readonly state: 'idle' }
+  | { readonly state: 'connecting' }
+  | { readonly state: 'waiting_for_scan'; readonly offer: LinkOffer }
+  | { readonly state: 'waiting_for_code'; readonly offer: LinkOffer }
+  | { readonly state: 'passkey_required'; readonly passkey: PasskeyStatus }
+  | { readonly state: 'finishing' } // the phone agreed; restarting the connection (515) and logging in
+  | { readonly state: 'linked'; readonly jid: string }
+  | { readonly state: 'failed'; readonly reason: PairingFailure; readonly message: string }
+
+export interface SentMessage {
+  readonly messageId: string
+  readonly chat: string
+  readonly status: 'accepted' | 'server_ack'
+  /** Seconds since the epoch. */
+  readonly timestamp: number
+}
+
+export interface SendTextRequest {
+  /** Normalised by `parseChat`. */
+  readonly chat: string
+  readonly text: string
+  readonly replyToMessageId?: string
+  readonly typingSimulation?: boolean
+  readonly presenceSimulation?: boolean
+}
+
+export interface ReconnectResult {
+  readonly deviceId: string
+  readonly deviceName: string
+  readonly status: 'reconnected' | 'failed' | 'skipped' | 'already_connected'
+  readonly error?: string
+}
+
+export interface Sessions {
+  /** Never touches the database. */
+  status(deviceId: string): LiveStatus
+  /** How many engine sessions exist. */
+  count(): number
+  /**
+   * Starts linking by QR, or joins a linking that is under way, and answers the code to show now.
+   * @throws pairing_failed (`data.reason` a PairingFailure), conflict (another kind of linking is under way)
+   */
+  linkByQr(deviceId: string): Promise<LinkStart>
+  /** Starts linking by pairing code; an earlier attempt of this device ends. @throws pairing_failed */
+  linkByCode(deviceId: string, phone: string): Promise<LinkStart>
+  linkState(deviceId: string): LinkState
+  /** @throws conflict when no linking waits for a passkey */
+  passkeyStatus(deviceId: string): PasskeyStatus
+  submitPasskey(deviceId: string, assertion: PasskeyAssertion): Promise<PasskeyStatus>
+  confirmPasskey(deviceId: string): Promise<PasskeyStatus>
+  /** Closes and reopens; resolves when logged in. @throws not_linked, not_connected (it did not come back in time) */
+  reconnect(deviceId: string): Promise<void>
+  /** Every linked device that is not connected, with bounded concurrency. */
+  reconnectAll(): Promise<readonly ReconnectResult[]>
+  /** Removes the device from WhatsApp and forgets its keys; the record stays. @throws not_linked */
+  logout(deviceId: string): Promise<void>
+  /** Ends everything of a device that is being deleted (logs out where it can). Never throws. */
+  remove(deviceId: string): Promise<void>
+  /** @throws not_linked, not_connected, not_on_whatsapp, bad_request, not_found (quoted message), whatsapp_refused, whatsapp_timeout */
+  sendText(deviceId: string, request: SendTextRequest): Promise<SentMessage>
+}

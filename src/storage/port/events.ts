@@ -1,0 +1,36 @@
+export interface NewEvent {
+  /** Stable id, UUIDv4, chosen by the emitter. */
+  readonly eventId: string
+  /** Catalogue name, `message.received`. */
+  readonly type: string
+  /** Deliveries with the same key go out one after another; undefined = the device as a whole. */
+  readonly orderKey: string | undefined
+  /** The payload (`data`), already validated; stored as JSON. */
+  readonly payload: Readonly<Record<string, unknown>>
+  readonly occurredAt: number
+  /** When set, a second event of the device with the same key is dropped. */
+  readonly dedupeKey?: string
+  /** Ids of the webhooks that want it; those gone meanwhile are skipped. */
+  readonly webhookIds: readonly number[]
+}
+
+export interface EventRow {
+  readonly deviceId: string
+  /** Per device, from 1, without holes in what readers see. */
+  readonly sequence: number
+  readonly eventId: string
+  readonly type: string
+  readonly orderKey: string | undefined
+  readonly payload: Readonly<Record<string, unknown>>
+  readonly occurredAt: number
+}
+
+/** The append-only log; appending also writes the delivery rows, in the same transaction. */
+export interface EventRepository {
+  append(deviceId: string, events: readonly NewEvent[]): Promise<readonly EventRow[]>
+  /** In order of sequence, `sequence > after`. */
+  read(deviceId: string, after: number, limit: number): Promise<readonly EventRow[]>
+  lastSequence(deviceId: string): Promise<number>
+  /** Deletes events older than this that no open delivery needs. Answers how many went. */
+  prune(before: number): Promise<number>
+}

@@ -1,0 +1,100 @@
+import type { EventRow, NewEvent } from './events.ts'
+
+export type MessageState = 'accepted' | 'server_ack' | 'delivered' | 'read' | 'played' | 'failed' | 'received'
+
+export interface MessageRow {
+  readonly deviceId: string
+  readonly conversationId: string
+  /** As WhatsApp addresses the chat. */
+  readonly chat: string
+  readonly messageId: string
+  readonly sender: string
+  readonly senderContactId: string | undefined
+  readonly fromMe: boolean
+  readonly type: string
+  readonly text: string | undefined
+  readonly quotedMessageId: string | undefined
+  readonly pushName: string | undefined
+  /** Seconds since the epoch. */
+  readonly timestamp: number
+  readonly state: MessageState
+  /** WhatsApp's code when `failed`. */
+  readonly failureCode: number | undefined
+  /** Encoded `Message` protobuf. */
+  readonly content: Uint8Array | undefined
+}
+
+export type NewMessage = Omit<MessageRow, 'deviceId' | 'conversationId' | 'senderContactId'>
+
+/** A person under the names a stanza gave; at least one is set. Bare JIDs. */
+export interface PartyNames {
+  readonly pn: string | undefined
+  readonly lid: string | undefined
+  readonly pushName?: string | undefined
+}
+
+/** The immutable ids behind the names. */
+export interface ResolvedParty {
+  readonly contactId: string
+  readonly pn: string | undefined
+  readonly lid: string | undefined
+  /** Set when two contacts turned out to be one: the older id stays, this one became an alias. */
+  readonly mergedContactId: string | undefined
+}
+
+export interface ReceiptChange {
+  readonly messageId: string
+  readonly receipt: 'delivered' | 'read' | 'played'
+  /** Bare JID of the recipient who received or read. */
+  readonly recipient: string
+  readonly at: number
+}
+
+/** One incoming stanza's worth of writes. */
+export interface IntakeRecord {
+  /** The same key of the same device a second time changes nothing. */
+  readonly key: string
+  readonly chat: string
+  /** Behind a one-to-one chat; undefined for groups, channels, broadcasts. */
+  readonly chatParty: PartyNames | undefined
+  readonly senderParty: PartyNames | undefined
+  readonly message?: NewMessage
+  readonly receipts?: readonly ReceiptChange[]
+  /** Builds the events once the ids are known; called inside the transaction and must not wait. */
+  events(ids: IntakeIds): readonly NewEvent[]
+}
+
+export interface IntakeIds {
+  readonly conversationId: string
+  readonly chatParty: ResolvedParty | undefined
+  readonly senderParty: ResolvedParty | undefined
+  /** Receipts that changed a state or a recipient's row, for messages we know. */
+  readonly changed: readonly ReceiptChange[]
+  /** True when the message row was new (or healed an undecryptable one). */
+  readonly isNew: boolean
+}
+
+/** Rule 1 of durability: message, receipts, events and deliveries of a stanza in one transaction. */
+export interface IntakeRepository {
+  /** Answers the appended events; empty when the key was known. Resolves when durable. */
+  commit(deviceId: string, record: IntakeRecord): Promise<readonly EventRow[]>
+}
+
+/** Rule 2: what we send is committed before it leaves. */
+export interface MessageRepository {
+  /** Commits an outgoing message as `accepted`; finds or makes its conversation. */
+  accept(deviceId: string, message: NewMessage, chatParty: PartyNames | undefined): Promise<MessageRow>
+  setContent(deviceId: string, chat: string, messageId: string, content: Uint8Array): Promise<void>
+  /** Moves the state forward only (accepted < server_ack < delivered < read < played; failed only from accepted). False when it did not move. */
+  advance(
+    deviceId: string,
+    chat: string,
+    messageId: string,
+    state: MessageState,
+    failureCode?: number,
+  ): Promise<boolean>
+  /** By id, in the named chat or in any; own messages first. */
+  find(deviceId: string, messageId: string, chat?: string): Promise<MessageRow | undefined>
+  /** Outgoing messages still `accepted`, oldest first. */
+  pending(deviceId: string, limit: number): Promise<readonly MessageRow[]>
+}
