@@ -30,6 +30,8 @@ export type ApiKeyChange = Partial<
 export interface ApiKeyRepository {
   create(key: NewApiKey, now: number): Promise<ApiKeyRow>
   findByHash(keyHash: string): Promise<ApiKeyRow | undefined>
+  /** The hash of every key, for the registry in memory: no request asks the database who is calling. */
+  hashes(): Promise<readonly { readonly id: number; readonly keyHash: string }[]>
   get(id: number): Promise<ApiKeyRow | undefined>
   /** Newest first, with the number of devices of each. */
   list(): Promise<readonly (ApiKeyRow & { readonly deviceCount: number })[]>
