@@ -12,6 +12,8 @@ export interface DeliveryRow {
   readonly state: DeliveryState
   /** Attempts that got an HTTP answer or failed to. */
   readonly attemptCount: number
+  /** Those of them that the receiver refused (4xx): what WEBHOOK_RETRY_LIMIT counts. */
+  readonly refusalCount: number
   readonly lastError: string
   readonly lastStatusCode: number | undefined
   readonly lastLatencyMs: number | undefined
@@ -29,6 +31,7 @@ export interface DeliveryResult {
   readonly id: number
   readonly state: DeliveryState
   readonly attemptCount: number
+  readonly refusalCount: number
   readonly lastError: string
   readonly lastStatusCode: number | undefined
   readonly lastLatencyMs: number | undefined
@@ -50,10 +53,17 @@ export interface DeliveryStats {
 export interface DeliveryRepository {
   /** Due heads of one webhook, oldest first, skipping the order keys in `busy`. `now` in ms. */
   due(webhookId: number, now: number, limit: number, busy: ReadonlySet<string>): Promise<readonly DueDelivery[]>
+  /** When the next pending delivery of a webhook becomes due after `now`; undefined when none waits for a time. */
+  nextDue(webhookId: number, now: number): Promise<number | undefined>
   /** Webhooks that have pending deliveries, with the earliest time one is due. */
   waiting(): Promise<readonly { readonly webhookId: number; readonly dueAt: number }[]>
   /** Records outcomes, many in one transaction. */
   settle(results: readonly DeliveryResult[], now: number): Promise<void>
+  /**
+   * Gives up up to `limit` pending deliveries created before `createdBefore`: they become `failed`, their last error
+   * says so. Answers how many.
+   */
+  expire(createdBefore: number, now: number, limit: number): Promise<number>
   /** The newest `limit` deliveries of a webhook that were attempted or finished. */
   logs(webhookId: number, limit: number): Promise<readonly DeliveryRow[]>
   stats(): Promise<DeliveryStats>
