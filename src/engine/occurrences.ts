@@ -28,11 +28,15 @@ export interface MessageOccurrence {
   readonly type: string
   readonly text: string | undefined
   readonly quotedMessageId: string | undefined
+  /** The message that an edit, a revocation or a reaction is about. */
+  readonly targetMessageId?: string | undefined
   readonly mentions: readonly string[]
   /** True when it waited on the server while the device was offline. */
   readonly offline: boolean
   /** For type `undecryptable`: the failure in words. */
   readonly failure: string | undefined
+  /** For type `undecryptable`: the `type` of the `<unavailable>` node when no content was sent to this device at all. */
+  readonly unavailable?: string | undefined
   /** Encoded `Message` protobuf; undefined when undecryptable. */
   readonly content: Uint8Array | undefined
 }
