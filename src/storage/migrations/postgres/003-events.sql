@@ -1,0 +1,49 @@
+-- The append-only log. `sequence` counts per device from 1 (devices.event_sequence).
+create table events (
+  device_id text not null references devices (device_id) on delete cascade,
+  sequence bigint not null,
+  event_id text not null,
+  type text not null,
+  order_key text,
+  payload text not null, -- JSON
+  occurred_at bigint not null,
+  dedupe_key text,
+  created_at bigint not null,
+  primary key (device_id, sequence)
+);
+create unique index events_dedupe on events (device_id, dedupe_key) where dedupe_key is not null;
+create index events_by_age on events (created_at);
+
+create table webhooks (
+  id bigint generated always as identity primary key,
+  device_id text not null references devices (device_id) on delete cascade,
+  url text not null,
+  events text not null, -- JSON array of names and patterns; empty = all
+  active boolean not null,
+  secret bytea not null, -- sealed
+  headers bytea not null, -- sealed JSON object
+  created_at bigint not null,
+  updated_at bigint not null
+);
+create index webhooks_by_device on webhooks (device_id);
+
+create table deliveries (
+  id bigint generated always as identity primary key,
+  webhook_id bigint not null references webhooks (id) on delete cascade,
+  device_id text not null,
+  sequence bigint not null,
+  event_type text not null,
+  order_key text not null, -- '' = the device as a whole
+  state text not null, -- pending, success, failed
+  attempt_count integer not null default 0,
+  next_attempt_at bigint not null, -- when a pending one is due
+  last_error text not null default '',
+  last_status_code integer,
+  last_latency_ms integer,
+  created_at bigint not null,
+  updated_at bigint not null
+);
+create unique index deliveries_identity on deliveries (webhook_id, sequence);
+create index deliveries_heads on deliveries (webhook_id, order_key, sequence) where state = 'pending';
+create index deliveries_due on deliveries (webhook_id, next_attempt_at) where state = 'pending';
+create index deliveries_by_age on deliveries (updated_at) where state <> 'pending';
