@@ -26,9 +26,18 @@ export const formatDuration = (milliseconds: number): string => {
   return `${milliseconds}ms`
 }
 
-/** A running time as `0d 3h 12m 9s`; seconds are cut, not rounded. */
+/** A running time as `3h 12m 9s`: units before the first that counts are left out, seconds are cut and always there. */
 export const formatUptime = (milliseconds: number): string => {
   const seconds = Math.max(0, Math.floor(milliseconds / 1_000))
-  const days = Math.floor(seconds / 86_400)
-  return `${days}d ${Math.floor(seconds / 3_600) % 24}h ${Math.floor(seconds / 60) % 60}m ${seconds % 60}s`
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3_600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ] as const
+  const first = parts.findIndex(([amount], i) => amount > 0 || i === parts.length - 1)
+  return parts
+    .slice(first)
+    .map(([amount, unit]) => `${amount}${unit}`)
+    .join(' ')
 }

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { formatDuration, formatUptime, parseDuration } from './durations.ts'
+
+test('durations are read with their unit, chained, in either case', () => {
+  const cases: [string, number][] = [
+    ['500ms', 500],
+    ['1s', 1_000],
+    ['1.5s', 1_500],
+    [' 10m ', 600_000],
+    ['24H', 86_400_000],
+    ['7d', 604_800_000],
+    ['1h30m', 5_400_000],
+    ['0', 0],
+    ['0s', 0],
+  ]
+  for (const [text, expected] of cases) assert.equal(parseDuration(text), expected, text)
+})
+
+test('text that is no duration is refused', () => {
+  for (const text of ['', '5', '-1s', '1 s', 's', '1w', '1s2', '1e3s', '9999999999999999d']) {
+    assert.equal(parseDuration(text), undefined, text)
+  }
+})
+
+test('a duration survives being written and read back', () => {
+  fc.assert(fc.property(fc.nat(), (ms) => parseDuration(formatDuration(ms)) === ms))
+  assert.equal(formatDuration(604_800_000), '7d')
+  assert.equal(formatDuration(90_000), '90s')
+})
+
+test('uptime leaves out the units before the first that counts', () => {
+  assert.equal(formatUptime(0), '0s')
+  assert.equal(formatUptime(59_999), '59s')
+  assert.equal(formatUptime(3_600_000), '1h 0m 0s')
+  assert.equal(formatUptime(2 * 86_400_000 + 3 * 3_600_000 + 4 * 60_000 + 5_999), '2d 3h 4m 5s')
+  assert.equal(formatUptime(-5), '0s')
+})
