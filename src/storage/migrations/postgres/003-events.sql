@@ -36,6 +36,7 @@ create table deliveries (
   order_key text not null, -- '' = the device as a whole
   state text not null, -- pending, success, failed
   attempt_count integer not null default 0,
+  refusal_count integer not null default 0, -- attempts answered with 4xx
   next_attempt_at bigint not null, -- when a pending one is due
   last_error text not null default '',
   last_status_code integer,
