@@ -1,0 +1,65 @@
+import type { EventCategory } from '../event.ts'
+
+/**
+ * Names of the contract whose cause does not exist yet. They can be subscribed to already, so that a receiver set up
+ * today gets them the day their area joins; each moves to a file with a schema then.
+ */
+export const DECLARED: Readonly<Partial<Record<EventCategory, readonly string[]>>> = {
+  Messages: ['message.fb_received', 'message.ai_rich_response'],
+  Connection: [
+    'connection.cat_refresh_error',
+    'connection.manual_login_reconnect',
+    'connection.qr_scanned_without_multidevice',
+  ],
+  Calls: [
+    'call.offer',
+    'call.accept',
+    'call.terminate',
+    'call.reject',
+    'call.pre_accept',
+    'call.offer_notice',
+    'call.transport',
+    'call.relay_latency',
+    'call.unknown',
+  ],
+  Groups: ['group.join', 'group.leave', 'group.participant_update', 'group.info_update'],
+  Newsletter: [
+    'newsletter.join',
+    'newsletter.leave',
+    'newsletter.message_received',
+    'newsletter.update',
+    'newsletter.mute_change',
+    'newsletter.live_update',
+  ],
+  Polls: ['poll.created', 'poll.vote', 'poll.update', 'poll.vote_decrypted'],
+  Status: ['status.posted', 'status.viewed', 'status.deleted', 'status.mute', 'status.comment'],
+  Media: ['media.received', 'media.downloaded', 'media.retry'],
+  Contact: ['contact.update', 'blocklist.change'],
+  'App State': ['appstate.sync_complete', 'appstate.patch_received', 'appstate.sync_error'],
+  History: ['history.sync', 'history.sync_complete', 'offline.sync_preview', 'offline.sync_completed'],
+  'Presence and Profile': [
+    'chat.presence',
+    'presence.update',
+    'identity.change',
+    'picture.update',
+    'user.about',
+    'privacy.settings',
+    'pushname.update',
+    'pushname.setting',
+    'business.name_update',
+  ],
+  'Chat and Label State': [
+    'chat.mute',
+    'chat.archive',
+    'chat.pin',
+    'chat.star',
+    'chat.delete_for_me',
+    'chat.delete',
+    'chat.clear',
+    'chat.mark_read',
+    'label.edit',
+    'label.chat',
+    'label.message',
+    'settings.unarchive_chats',
+  ],
+}

@@ -1,0 +1,155 @@
+import type { MessageOccurrence, Occurrence, ReceiptOccurrence } from '../engine/index.ts'
+import { phoneOfJid } from '../kernel/jid.ts'
+import type { IntakeIds, ResolvedParty } from '../storage/index.ts'
+import { contactMerged } from './catalogue/contact.ts'
+import {
+  messageDeleted,
+  messageDelivered,
+  messagePlayed,
+  messageRead,
+  messageReceived,
+  messageUndecryptable,
+} from './catalogue/messages.ts'
+import { draft, type EventDraft } from './draft.ts'
+
+/** The device's own account, as far as payloads name it. */
+export interface OwnAccount {
+  /** Device or bare PN JID; undefined before linking. */
+  readonly jid: string | undefined
+}
+
+/** Own phone digits as the contract's `jid` fields have them; empty before linking. */
+export const ownDigits = (account: OwnAccount | undefined): string => (account?.jid && phoneOfJid(account.jid)) || ''
+
+const RECEIPTS = { delivered: messageDelivered, read: messageRead, played: messagePlayed } as const
+
+/**
+ * The events of one occurrence, in order. Pure: it runs inside the intake's transaction, once the ids are known.
+ * A message whose row we had already (our own send coming back, the same content under another stanza) gives none.
+ */
+export const eventsOfOccurrence = (
+  occurrence: Occurrence,
+  ids: IntakeIds,
+  account: OwnAccount | undefined,
+): readonly EventDraft[] => [
+  ...mergersOf(occurrence, ids, account),
+  ...(occurrence.kind === 'message' ? eventsOfMessage(occurrence, ids, account) : eventsOfReceipt(occurrence, ids)),
+]
+
+const eventsOfMessage = (
+  message: MessageOccurrence,
+  ids: IntakeIds,
+  account: OwnAccount | undefined,
+): readonly EventDraft[] => {
+  // Key shares, history notifications and the like are talk between our own devices.
+  if (!ids.isNew || message.type === 'protocol') return []
+  const common = { message_id: message.messageId, ...chatOf(message, ids), ...personOf(message, ids) }
+  const when = (type: string) => ({
+    orderKey: ids.conversationId,
+    occurredAt: message.timestamp * 1000,
+    // The message under its unchanging names, so that the same one by another stanza or JID is not told twice.
+    dedupeKey: [type, ids.conversationId, message.fromMe ? 'me' : whoOf(message, ids), message.messageId].join(' '),
+  })
+
+  if (message.type === 'undecryptable')
+    return [
+      draft(
+        messageUndecryptable,
+        {
+          jid: ownDigits(account),
+          ...common,
+          timestamp: message.timestamp,
+          is_unavailable: message.unavailable !== undefined,
+          unavailable_type: message.unavailable ?? '',
+          fail_mode: '',
+          failure: message.failure ?? null,
+        },
+        when(messageUndecryptable.name),
+      ),
+    ]
+
+  if (message.type === 'revoke' && message.targetMessageId !== undefined)
+    return [
+      draft(
+        messageDeleted,
+        { ...common, message_id: message.targetMessageId, deleted_by: message.sender, timestamp: message.timestamp },
+        when(messageDeleted.name),
+      ),
+    ]
+
+  return [
+    draft(
+      messageReceived,
+      {
+        ...common,
+        from_device: message.senderDevice,
+        push_name: message.pushName ?? null,
+        timestamp: message.timestamp,
+        type: message.type,
+        text: message.text ?? null,
+        quoted_message_id: message.quotedMessageId ?? null,
+        target_message_id: message.targetMessageId ?? null,
+        mentions: [...message.mentions],
+        offline: message.offline,
+      },
+      when(messageReceived.name),
+    ),
+  ]
+}
+
+const eventsOfReceipt = (receipt: ReceiptOccurrence, ids: IntakeIds): readonly EventDraft[] => {
+  const definition = RECEIPTS[receipt.receipt]
+  const common = { ...chatOf(receipt, ids), sender: receipt.sender, ...personOf(receipt, ids) }
+  return receipt.messageIds.map((messageId) =>
+    draft(
+      definition,
+      { message_id: messageId, ...common, timestamp: receipt.timestamp },
+      {
+        orderKey: ids.conversationId,
+        occurredAt: receipt.timestamp * 1000,
+        dedupeKey: [definition.name, ids.conversationId, whoOf(receipt, ids), messageId].join(' '),
+      },
+    ),
+  )
+}
+
+const mergersOf = (occurrence: Occurrence, ids: IntakeIds, account: OwnAccount | undefined): readonly EventDraft[] => {
+  const merged = new Map<string, ResolvedParty>()
+  for (const party of [ids.chatParty, ids.senderParty])
+    if (party?.mergedContactId !== undefined) merged.set(party.mergedContactId, party)
+  return [...merged].map(([mergedContactId, party]) =>
+    draft(
+      contactMerged,
+      {
+        jid: ownDigits(account),
+        contact_id: party.contactId,
+        merged_contact_id: mergedContactId,
+        pn: party.pn ?? null,
+        lid: party.lid ?? null,
+      },
+      {
+        orderKey: ids.conversationId,
+        occurredAt: occurrence.timestamp * 1000,
+        dedupeKey: `${contactMerged.name} ${mergedContactId}`,
+      },
+    ),
+  )
+}
+
+const chatOf = (occurrence: Occurrence, ids: IntakeIds) => ({
+  chat: occurrence.chat,
+  chat_pn: ids.chatParty?.pn ?? occurrence.chatParty?.pn ?? null,
+  chat_lid: ids.chatParty?.lid ?? occurrence.chatParty?.lid ?? null,
+  conversation_id: ids.conversationId,
+  is_group: occurrence.isGroup,
+})
+
+const personOf = (occurrence: Occurrence, ids: IntakeIds) => ({
+  from: occurrence.sender,
+  from_pn: ids.senderParty?.pn ?? occurrence.senderParty.pn ?? null,
+  from_lid: ids.senderParty?.lid ?? occurrence.senderParty.lid ?? null,
+  contact_id: ids.senderParty?.contactId ?? null,
+  is_from_me: occurrence.fromMe,
+})
+
+const whoOf = (occurrence: Occurrence, ids: IntakeIds): string => ids.senderParty?.contactId ?? occurrence.sender

@@ -1,0 +1,187 @@
+import type { CloseCause, EngineSignal } from '../engine/index.ts'
+import {
+  connectionClientOutdated,
+  connectionConnected,
+  connectionConnectFailure,
+  connectionDisconnected,
+  connectionKeepaliveRestored,
+  connectionKeepaliveTimeout,
+  connectionLoggedOut,
+  connectionPairError,
+  connectionPairSuccess,
+  connectionPasskeyRequired,
+  connectionQr,
+  connectionReconnecting,
+  connectionStreamError,
+  connectionStreamReplaced,
+  connectionTemporaryBan,
+} from './catalogue/connection.ts'
+import { draft, type EventDraft } from './draft.ts'
+import { ownDigits } from './from-occurrence.ts'
+
+/** What the supervisor knows beside the signal. */
+export interface ConnectionFacts {
+  /** The linked account; undefined before linking. */
+  readonly account:
+    | {
+        readonly jid: string
+        readonly pushName: string | undefined
+        readonly platform: string | undefined
+        readonly businessName: string | undefined
+      }
+    | undefined
+  /** True when this connection had been open (logged in) before the signal. */
+  readonly wasOpen: boolean
+  /** For `connecting`: 0 = the first connection, 1.. = the attempt to come back. */
+  readonly attempt: number
+  /** Milliseconds since the epoch. */
+  readonly now: number
+}
+
+/** In our words; the codes are WhatsApp's. */
+const BAN_REASONS: Readonly<Record<number, string>> = {
+  101: 'messages to too many people who do not have this number in their address book',
+  102: 'blocked by too many people',
+  103: 'too many groups created with people who do not have this number in their address book',
+  104: 'the same message to too many people',
+  106: 'too many messages to broadcast lists',
+}
+
+/** The events of a signal, in order; most signals give one or none. */
+export const eventsOfSignal = (signal: EngineSignal, facts: ConnectionFacts): readonly EventDraft[] => {
+  const jid = ownDigits(facts.account)
+  const at = { occurredAt: facts.now }
+  switch (signal.type) {
+    case 'connecting':
+      return facts.account && facts.attempt > 0
+        ? [draft(connectionReconnecting, { jid, attempt: facts.attempt }, at)]
+        : []
+    case 'qr':
+      return [draft(connectionQr, { jid, codes: [signal.code], expires_at: iso(signal.expiresAt) }, at)]
+    case 'passkey_required':
+      return [
+        draft(connectionPasskeyRequired, { options: { ...signal.options }, expires_at: iso(signal.expiresAt) }, at),
+      ]
+    case 'paired':
+      return [
+        draft(
+          connectionPairSuccess,
+          {
+            jid: ownDigits({ jid: signal.jid }),
+            pair_jid: signal.jid,
+            pair_lid: signal.lid ?? '',
+            business_name: signal.businessName ?? '',
+            platform: signal.platform ?? '',
+          },
+          at,
+        ),
+      ]
+    case 'open':
+      return [
+        draft(
+          connectionConnected,
+          {
+            jid,
+            phone_number: jid,
+            push_name: facts.account?.pushName ?? '',
+            platform: facts.account?.platform ?? '',
+            business_name: facts.account?.businessName ?? '',
+            is_logged_in: true,
+            is_connected: true,
+          },
+          at,
+        ),
+      ]
+    case 'keepalive_missed':
+      return [
+        draft(
+          connectionKeepaliveTimeout,
+          { jid, error_count: signal.count, last_success: iso(signal.lastHeardAt) },
+          at,
+        ),
+      ]
+    case 'keepalive_restored':
+      return [draft(connectionKeepaliveRestored, { jid }, at)]
+    case 'closed':
+      return eventsOfClose(signal.cause, jid, facts)
+    case 'pairing_code': // answered by the call that asked for it
+    case 'passkey_state':
+    case 'caught_up':
+    case 'push_name':
+      return []
+  }
+}
+
+const eventsOfClose = (cause: CloseCause, jid: string, facts: ConnectionFacts): readonly EventDraft[] => {
+  const at = { occurredAt: facts.now }
+  const disconnected = (reason: string) => draft(connectionDisconnected, { jid, reason }, at)
+  // Only an open connection can be lost; a failed attempt to open one is told by the next `connection.reconnecting`.
+  const lost = (reason: string) => (facts.wasOpen ? [disconnected(reason)] : [])
+  const refused = (code: number, message: string) => [
+    draft(connectionConnectFailure, { jid, reason: String(code), message }, at),
+    disconnected(`connect_failure: ${code}`),
+  ]
+  switch (cause.kind) {
+    case 'logged_out':
+      return [draft(connectionLoggedOut, { jid, reason: 'remote' }, at)]
+    case 'replaced':
+      return [
+        draft(
+          connectionStreamReplaced,
+          { jid, warning: 'another client uses the credentials of this device; it is not reconnected by itself' },
+          at,
+        ),
+        disconnected('replaced'),
+      ]
+    case 'temporary_ban':
+      return [
+        draft(
+          connectionTemporaryBan,
+          {
+            jid,
+            code: cause.code,
+            reason: BAN_REASONS[cause.code] ?? `unknown reason ${cause.code}`,
+            expires: cause.expiresAt === undefined ? null : iso(cause.expiresAt),
+          },
+          at,
+        ),
+        disconnected('temporary_ban'),
+      ]
+    case 'locked':
+      return refused(403, 'the account is locked')
+    case 'banned':
+      return refused(406, 'the account is banned')
+    case 'outdated':
+      return [draft(connectionClientOutdated, { jid }, at), disconnected('connect_failure: 405')]
+    case 'refused':
+      return facts.wasOpen
+        ? [
+            draft(connectionStreamError, { jid, code: String(cause.code), message: cause.message }, at),
+            disconnected(`stream_error: ${cause.code}`),
+          ]
+        : refused(cause.code, cause.message)
+    case 'pairing_error':
+      return [
+        draft(
+          connectionPairError,
+          { jid, pair_jid: '', pair_lid: '', business_name: '', platform: '', error: cause.message },
+          at,
+        ),
+      ]
+    case 'restart_required': // 515: the service asks for a new connection, normally right after pairing
+      return lost('restart_required')
+    case 'keepalive_timeout':
+      return lost('keepalive_timeout')
+    case 'network':
+      return lost(`network: ${cause.message}`)
+    case 'codes_used_up': // nobody scanned: nothing happened to the device
+    case 'local': // we closed it ourselves
+      return []
+  }
+}
+
+/** The device was removed by a call of ours: WhatsApp sends no signal then. */
+export const loggedOutByApi = (account: ConnectionFacts['account'], now: number): EventDraft =>
+  draft(connectionLoggedOut, { jid: ownDigits(account), reason: 'api' }, { occurredAt: now })
+
+const iso = (ms: number): string => new Date(ms).toISOString()

@@ -1,0 +1,69 @@
+import type { Intake, MessageOccurrence, Occurrence } from '../engine/index.ts'
+import type { IntakeRecord, IntakeRepository, NewEvent, NewMessage, ReceiptChange } from '../storage/index.ts'
+import type { Events } from './events.ts'
+import { eventsOfOccurrence, type OwnAccount } from './from-occurrence.ts'
+
+interface Dependencies {
+  readonly repository: IntakeRepository
+  readonly events: Events
+  /** The account of a device from memory: called for every stanza. */
+  accountOf(deviceId: string): OwnAccount | undefined
+}
+
+/** Rule 1 of durability: what happened becomes one transaction, then the dispatcher hears of it. */
+export const createIntake =
+  ({ repository, events, accountOf }: Dependencies): Intake =>
+  async (deviceId, occurrence) => {
+    let committed: readonly NewEvent[] = []
+    const record: IntakeRecord = {
+      ...writesOf(occurrence),
+      events: (ids) => {
+        committed = events.prepare(deviceId, eventsOfOccurrence(occurrence, ids, accountOf(deviceId)))
+        return committed
+      },
+    }
+    await repository.commit(deviceId, record)
+    events.wakeFor(committed)
+  }
+
+const writesOf = (occurrence: Occurrence): Omit<IntakeRecord, 'events'> => {
+  const common = {
+    key: occurrence.key,
+    chat: occurrence.chat,
+    chatParty: occurrence.chatParty,
+    senderParty: occurrence.senderParty,
+  }
+  if (occurrence.kind === 'receipt') {
+    const receipts = occurrence.messageIds.map(
+      (messageId): ReceiptChange => ({
+        messageId,
+        receipt: occurrence.receipt,
+        recipient: occurrence.sender,
+        at: occurrence.timestamp * 1000,
+      }),
+    )
+    return { ...common, receipts }
+  }
+  return {
+    ...common,
+    senderParty: { ...occurrence.senderParty, pushName: occurrence.pushName },
+    // Talk between our own devices (key shares, history notifications) is no message of the chat.
+    ...(occurrence.type === 'protocol' ? {} : { message: messageOf(occurrence) }),
+  }
+}
+
+const messageOf = (occurrence: MessageOccurrence): NewMessage => ({
+  chat: occurrence.chat,
+  messageId: occurrence.messageId,
+  sender: occurrence.sender,
+  fromMe: occurrence.fromMe,
+  type: occurrence.type,
+  text: occurrence.text,
+  quotedMessageId: occurrence.quotedMessageId,
+  pushName: occurrence.pushName,
+  timestamp: occurrence.timestamp,
+  // What we sent from the phone or another device is at WhatsApp already.
+  state: occurrence.fromMe ? 'server_ack' : 'received',
+  failureCode: undefined,
+  content: occurrence.content,
+})
