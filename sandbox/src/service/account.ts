@@ -15,6 +15,8 @@ export class Device {
   readonly preKeys = new Map<number, Uint8Array>()
   registrationId: number
   signedPreKey: SignedPreKey
+  /** The Noise static key it logs in with; a phone in this process has none. */
+  noiseKey: Uint8Array | undefined
   /** Encoded `ADVSignedDeviceIdentity` with both signatures and the account's key; a phone has none. */
   signedIdentity: Uint8Array | undefined
   /** What is connected as this device now. */
@@ -23,6 +25,8 @@ export class Device {
   active = false
   /** Whether it said `presence available` on this connection. */
   available = false
+  /** Whether it was told that its pre-keys run low, since its last upload. */
+  toldPreKeysLow = false
   /** False once the device was removed from the account. */
   linked = true
 
@@ -79,6 +83,8 @@ export class Account {
   pushName: string
   about: string
   maxCompanions: number
+  /** By which address this account's clients are shown other people in 1:1 chats. */
+  addressing: 'lid' | 'pn' = 'lid'
   /** Encoded `ADVSignedKeyIndexList`, signed by the phone at the last change of devices. */
   signedKeyIndexes: Uint8Array | undefined
   keyIndexesAt: number

@@ -163,4 +163,7 @@ export interface Registration {
 export type ServiceEvent =
   | { readonly type: 'registration_opened' | 'registration_closed'; readonly registration: Registration }
   | { readonly type: 'link_code_requested'; readonly registration: Registration; readonly linkCode: LinkCodeRequest }
-  | { readonly type: 'device_linked' | 'device_removed' | 'device_online' | 'device_offline'; readonly device: Device }
+  | {
+      readonly type: 'device_linked' | 'device_removed' | 'device_online' | 'device_active' | 'device_offline'
+      readonly device: Device
+    }

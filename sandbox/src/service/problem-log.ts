@@ -23,6 +23,7 @@ export type ProblemKind =
   | 'missing_device'
   | 'forbidden'
   | 'handshake'
+  | 'undecryptable'
   | 'refused'
   | 'internal'
 

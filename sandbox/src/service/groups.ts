@@ -1,0 +1,124 @@
+import { type BinaryNode, node } from '../wire/node.ts'
+import type { Account, Device } from './account.ts'
+import type { Mailroom } from './mailroom.ts'
+
+export type Role = 'member' | 'admin' | 'superadmin'
+
+export interface Group {
+  /** Without `@g.us`. */
+  readonly id: string
+  readonly creator: Account
+  readonly createdAt: number
+  readonly members: Map<Account, Role>
+  subject: string
+  subjectAt: number
+  subjectBy: Account
+  participantVersion: number
+}
+
+/** Groups, their members, and who is told of a change. */
+export class GroupRegistry {
+  readonly #clock: () => number
+  readonly #mailroom: Mailroom
+  readonly #groups = new Map<string, Group>()
+  #counter = 0
+
+  constructor(options: { readonly clock: () => number; readonly mailroom: Mailroom }) {
+    this.#clock = options.clock
+    this.#mailroom = options.mailroom
+  }
+
+  create(creator: Account, subject: string, members: readonly Account[]): Group {
+    this.#counter += 1
+    const now = this.#clock()
+    const group: Group = {
+      id: `120363${String(400_000_000_000 + this.#counter)}`,
+      creator,
+      createdAt: now,
+      members: new Map([[creator, 'superadmin'], ...members.map((member): [Account, Role] => [member, 'member'])]),
+      subject,
+      subjectAt: now,
+      subjectBy: creator,
+      participantVersion: now,
+    }
+    this.#groups.set(group.id, group)
+    return group
+  }
+
+  byJid(jid: string | undefined): Group | undefined {
+    return jid?.endsWith('@g.us') === true ? this.#groups.get(jid.slice(0, -'@g.us'.length)) : undefined
+  }
+
+  of(account: Account): readonly Group[] {
+    return [...this.#groups.values()].filter((group) => group.members.has(account))
+  }
+
+  list(): readonly Group[] {
+    return [...this.#groups.values()]
+  }
+
+  add(group: Group, member: Account): void {
+    group.members.set(member, 'member')
+    group.participantVersion += 1
+  }
+
+  /** Takes a member out; the oldest member becomes admin when no admin is left, and an empty group ends. */
+  remove(group: Group, member: Account): void {
+    group.members.delete(member)
+    group.participantVersion += 1
+    if (group.members.size === 0) this.#groups.delete(group.id)
+    else if (![...group.members.values()].some((role) => role !== 'member')) {
+      const [eldest] = group.members.keys()
+      group.members.set(eldest!, 'admin')
+    }
+  }
+
+  /** Tells every device of the members (and of `also`) but the one that made the change. */
+  announce(group: Group, actor: Device, change: BinaryNode, also: readonly Account[] = []): void {
+    const { account } = actor
+    const attrs = {
+      from: jidOf(group),
+      participant: account.lidJid,
+      participant_pn: account.jid,
+      addressing_mode: 'lid',
+      notify: account.pushName,
+      t: Math.floor(this.#clock() / 1000),
+    }
+    for (const member of new Set([...group.members.keys(), ...also])) {
+      for (const device of member.devices.values()) {
+        if (device !== actor) this.#mailroom.notify(device, 'w:gp2', attrs, [change])
+      }
+    }
+  }
+}
+
+export const jidOf = (group: Group): string => `${group.id}@g.us`
+
+/** A member as clients see it: by LID, with the number beside it. */
+export function participantNode(account: Account, role: Role = 'member'): BinaryNode {
+  const type = role === 'member' ? undefined : role
+  return node('participant', { jid: account.lidJid, phone_number: account.jid, type })
+}
+
+/** `<group>`: all that clients learn about a group. */
+export function groupNode(group: Group): BinaryNode {
+  const attrs = {
+    id: group.id,
+    subject: group.subject,
+    creation: Math.floor(group.createdAt / 1000),
+    creator: group.creator.lidJid,
+    creator_pn: group.creator.jid,
+    s_t: Math.floor(group.subjectAt / 1000),
+    s_o: group.subjectBy.lidJid,
+    s_o_pn: group.subjectBy.jid,
+    addressing_mode: 'lid',
+    size: group.members.size,
+    p_v_id: group.participantVersion,
+    a_v_id: group.createdAt,
+  }
+  return node(
+    'group',
+    attrs,
+    Array.from(group.members, ([account, role]) => participantNode(account, role)),
+  )
+}

@@ -1,0 +1,54 @@
+import { proto } from 'baileys/WAProto/index.js'
+import { type BinaryNode, bytesOf, child, children, node } from '../../wire/node.ts'
+import { COLLECTIONS } from '../app-state-store.ts'
+import type { IqCall, IqHandler, IqHandlers } from './iq-router.ts'
+
+const sync: IqHandler = (call) => {
+  const collections = children(call.request, 'collection')
+  const unknown = collections.find(({ attrs }) => !COLLECTIONS.has(attrs.name ?? ''))
+  if (unknown !== undefined) return call.error(400, `unknown collection ${unknown.attrs.name}`)
+  const changed: BinaryNode[] = []
+  const answers = collections.map((collection) => syncOne(call, collection, changed))
+  call.result([node('sync', {}, answers)])
+  if (changed.length === 0) return
+  const { account } = call.device
+  const t = Math.floor(call.context.clock() / 1000)
+  for (const other of account.devices.values()) {
+    if (other !== call.device) call.context.mailroom.notify(other, 'server_sync', { from: account.jid, t }, changed)
+  }
+}
+
+export const appStateHandlers: IqHandlers = { 'w:sync:app:state set sync': sync }
+
+function syncOne(call: IqCall, collection: BinaryNode, changed: BinaryNode[]): BinaryNode {
+  const { account } = call.device
+  const { appState } = call.context
+  const name = collection.attrs.name!
+  const theirs = Number(collection.attrs.version ?? 0)
+  const ours = appState.version(account, name)
+  const patch = bytesOf(child(collection, 'patch'))
+  if (patch !== undefined) {
+    // Somebody else was first: the client fetches what it lacks and tries again.
+    if (theirs !== ours) {
+      return node('collection', { name, type: 'error', version: ours }, [
+        node('error', { code: 409, text: 'conflict' }),
+        ...patchNodes(call, name, theirs),
+      ])
+    }
+    const version = appState.append(account, name, patch)
+    changed.push(node('collection', { name, version }))
+    return node('collection', { name, version })
+  }
+  return node('collection', { name, version: ours }, patchNodes(call, name, Math.min(theirs, ours)))
+}
+
+/** The service numbers the patches: what is stored is as the client wrote it. */
+function patchNodes(call: IqCall, name: string, after: number): BinaryNode[] {
+  const newer = call.context.appState.after(call.device.account, name, after)
+  if (newer.length === 0) return []
+  const patches = newer.map(({ version, patch }) => {
+    const numbered = { ...proto.SyncdPatch.decode(patch), version: { version } }
+    return node('patch', {}, Buffer.from(proto.SyncdPatch.encode(numbered).finish()))
+  })
+  return [node('patches', {}, patches)]
+}
