@@ -86,11 +86,6 @@ export class SignalEndpoint {
     return this.#sessions.has(nameOf(address))
   }
 
-  /** Forgets the sessions with a device, so that the next message needs a bundle. */
-  forgetSession(address: SignalAddress): void {
-    this.#sessions.delete(nameOf(address))
-  }
-
   /**
    * Starts a session from a bundle; older sessions with the address stay usable for decryption.
    * @throws SignalError `invalid` when the signed pre-key is not signed by the identity, or a key is malformed

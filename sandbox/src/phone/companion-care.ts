@@ -1,0 +1,105 @@
+// What a phone does for its own companions: keys and chats at their first login, and answers to what they ask for.
+import { proto } from 'baileys/WAProto/index.js'
+import { isGroup } from '../wire/jid.ts'
+import { encode } from './adv.ts'
+import {
+  type Acquaintance,
+  type AppStateKey,
+  type ChatHistory,
+  describeHistory,
+  describeOlder,
+  makeAppStateKey,
+  shareAppStateKeys,
+} from './history.ts'
+import type { PhoneMessage } from './phone.ts'
+import type { SignalAddress } from './signal-endpoint.ts'
+
+export interface CompanionCareOptions {
+  readonly messages: () => readonly PhoneMessage[]
+  readonly acquaintances: () => readonly Acquaintance[]
+  /** The LID of a person by any of their addresses; a group stays what it is. */
+  readonly canonicalChat: (jid: string) => string
+  readonly send: (companion: SignalAddress, message: proto.Message.IProtocolMessage) => Promise<void>
+  /** Milliseconds since 1970. */
+  readonly now: number
+}
+
+const HISTORY_PER_CHAT = 20
+
+export class CompanionCare {
+  readonly #options: CompanionCareOptions
+  readonly #appStateKeys: readonly AppStateKey[]
+
+  constructor(options: CompanionCareOptions) {
+    this.#options = options
+    this.#appStateKeys = [makeAppStateKey(options.now)]
+  }
+
+  async welcome(companion: SignalAddress): Promise<void> {
+    const { send, acquaintances } = this.#options
+    await send(companion, shareAppStateKeys(this.#appStateKeys))
+    for (const message of describeHistory(this.#chats(), acquaintances())) await send(companion, message)
+  }
+
+  /** Answers a request for app state keys, for older messages, or for a message the companion could not read. */
+  async answer(companion: SignalAddress, requestId: string, message: proto.IMessage): Promise<void> {
+    const { send } = this.#options
+    const protocol = message.protocolMessage
+    const request = protocol?.peerDataOperationRequestMessage
+    const keyIds = protocol?.appStateSyncKeyRequest?.keyIds?.map(({ keyId }) => Buffer.from(keyId ?? []))
+    if (keyIds !== undefined) {
+      const found = this.#appStateKeys.filter(({ id }) => keyIds.some((keyId) => keyId.equals(id)))
+      await send(companion, shareAppStateKeys(found))
+    }
+    const older = request?.historySyncOnDemandRequest?.chatJid
+    if (older) await send(companion, describeOlder(this.#chat(this.#options.canonicalChat(older)), requestId))
+    const wanted = request?.placeholderMessageResendRequest ?? []
+    if (wanted.length > 0) await send(companion, this.#resend(requestId, wanted))
+  }
+
+  #resend(
+    stanzaId: string,
+    wanted: readonly proto.Message.PeerDataOperationRequestMessage.IPlaceholderMessageResendRequest[],
+  ): proto.Message.IProtocolMessage {
+    const ids = new Set(wanted.map(({ messageKey }) => messageKey?.id))
+    const found = this.#options.messages().filter(({ messageId }) => ids.has(messageId))
+    return {
+      type: proto.Message.ProtocolMessage.Type.PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE,
+      peerDataOperationRequestResponseMessage: {
+        peerDataOperationRequestType: proto.Message.PeerDataOperationRequestType.PLACEHOLDER_MESSAGE_RESEND,
+        stanzaId,
+        peerDataOperationResult: found.map((message) => ({
+          placeholderMessageResendResponse: {
+            webMessageInfoBytes: encode(proto.WebMessageInfo, describeMessage(message)),
+          },
+        })),
+      },
+    }
+  }
+
+  #chats(): ChatHistory[] {
+    const chats = new Set(this.#options.messages().map(({ chat }) => chat))
+    return Array.from(chats, (chat) => this.#chat(chat))
+  }
+
+  #chat(jid: string): ChatHistory {
+    const messages = this.#options.messages().filter(({ chat }) => chat === jid)
+    const other = messages.find(({ fromMe, pushName }) => !fromMe && pushName !== undefined)
+    return {
+      jid,
+      name: isGroup(jid) ? undefined : other?.pushName,
+      messages: messages.slice(-HISTORY_PER_CHAT).reverse().map(describeMessage),
+    }
+  }
+}
+
+function describeMessage(message: PhoneMessage): proto.IWebMessageInfo {
+  const { messageId, chat, fromMe, from, timestamp, pushName, content } = message
+  const participant = isGroup(chat) && !fromMe ? { participant: from.lidJid } : {}
+  return {
+    key: { remoteJid: chat, fromMe, id: messageId, ...participant },
+    message: content,
+    messageTimestamp: timestamp,
+    ...(pushName !== undefined && { pushName }),
+  }
+}

@@ -1,0 +1,316 @@
+// A simulated person's phone: device 0 of an account, attached to the service in the same process.
+import { randomInt } from 'node:crypto'
+import type { proto } from 'baileys/WAProto/index.js'
+import type { Account, Device } from '../service/account.ts'
+import type { DeviceKeys, Peer } from '../service/peer.ts'
+import type { ProblemKind } from '../service/problem-log.ts'
+import type { Service } from '../service/service.ts'
+import { isGroup, parseJid } from '../wire/jid.ts'
+import { type BinaryNode, child, children, node } from '../wire/node.ts'
+import { signKeyIndexList } from './adv.ts'
+import { CompanionCare } from './companion-care.ts'
+import { readBundle, uploadPreKeys } from './devices.ts'
+import { EventLog } from './event-log.ts'
+import { Inbox, type Incoming } from './inbox.ts'
+import { makeText, type Summary, summarize } from './message-content.ts'
+import { makeMessageId, Outbox } from './outbox.ts'
+import { type SignalAddress, SignalEndpoint } from './signal-endpoint.ts'
+import { StanzaClient } from './stanza-client.ts'
+
+export interface PhoneMessage extends Summary {
+  readonly seq: number
+  readonly messageId: string
+  /** The other person's LID, or the group. */
+  readonly chat: string
+  readonly from: Account
+  readonly fromDevice: number
+  readonly fromMe: boolean
+  /** Sent by this phone itself, not received. */
+  readonly sentHere: boolean
+  readonly pushName: string | undefined
+  /** Seconds since 1970. */
+  readonly timestamp: number
+  readonly content: proto.IMessage
+  /** How often it arrived with this id; a person still sees one message. */
+  copies: number
+}
+
+export interface PhoneReceipt {
+  readonly seq: number
+  readonly messageId: string
+  readonly from: Account | undefined
+  /** `delivered`, `read`, `played`, `inactive`, ... */
+  readonly type: string
+  /** Seconds since 1970. */
+  readonly timestamp: number
+}
+
+export type TypingState = 'composing' | 'recording' | 'paused'
+
+export interface PhoneOptions {
+  readonly service: Service
+  readonly account: Account
+  readonly signal: SignalEndpoint
+  /** Random number of the account's key in ADV details. */
+  readonly rawId: number
+  /** Milliseconds since 1970. */
+  readonly clock: () => number
+}
+
+const KEPT_ENTRIES = 2_000
+const FIRST_PRE_KEYS = 10
+const MORE_PRE_KEYS = 30
+const KNOWN_PEOPLE = 500
+/** Between own devices: nobody's message was delivered or read. */
+const SILENT_RECEIPTS = new Set(['peer_msg', 'hist_sync', 'sender'])
+
+/** The Signal endpoint of a new phone, and its public keys for the account. */
+export function makePhoneKeys(): { readonly signal: SignalEndpoint; readonly keys: DeviceKeys } {
+  const signal = new SignalEndpoint({ registrationId: randomInt(1, 16_381) })
+  const { keyId, publicKey, signature } = signal.signedPreKey
+  const keys = {
+    identity: signal.identity.public,
+    registrationId: signal.registrationId,
+    signedPreKey: { id: keyId, public: publicKey, signature },
+    preKeys: signal.makePreKeys(FIRST_PRE_KEYS).map((key) => ({ id: key.keyId, public: key.publicKey })),
+  }
+  return { signal, keys }
+}
+
+export class Phone implements Peer {
+  readonly account: Account
+  readonly messages = new EventLog<PhoneMessage>(KEPT_ENTRIES)
+  readonly receipts = new EventLog<PhoneReceipt>(KEPT_ENTRIES)
+  readonly #options: PhoneOptions
+  readonly #client = new StanzaClient()
+  readonly #inbox: Inbox
+  readonly #outbox: Outbox
+  readonly #care: CompanionCare
+  /** One stanza after the other, as they came. */
+  #work: Promise<void> = Promise.resolve()
+
+  constructor(options: PhoneOptions) {
+    const { service, account, signal } = options
+    const self: SignalAddress = { user: account.lid, device: 0 }
+    this.#options = options
+    this.account = account
+    this.#outbox = new Outbox({
+      client: this.#client,
+      signal,
+      self,
+      ownPhoneNumber: account.pn,
+      onBadBundle: ({ user, device }, reason) =>
+        this.#problem('bad_signature', `key bundle of ${user}:${device}: ${reason}`),
+    })
+    this.#inbox = new Inbox({
+      signal,
+      self,
+      accountOf: (jid) => service.accounts.byJid(jid),
+      send: (stanza) => this.#sendIfOnline(stanza),
+      problem: (kind, text, stanza) => this.#problem(kind, text, stanza),
+      onMessage: (incoming) => this.#record(incoming),
+      onCopy: (author, id) => this.#countCopy(author, id),
+    })
+    this.#care = new CompanionCare({
+      messages: () => this.messages.list(),
+      acquaintances: () => service.accounts.list().slice(0, KNOWN_PEOPLE),
+      canonicalChat: (jid) => (isGroup(jid) ? jid : (service.accounts.byJid(jid)?.lidJid ?? jid)),
+      send: (companion, message) => this.#outbox.sendToCompanion(companion, message),
+      now: options.clock(),
+    })
+  }
+
+  get online(): boolean {
+    return this.#client.connected
+  }
+
+  /** The account's identity key pair, for signing companions. */
+  get identity() {
+    return this.#options.signal.identity
+  }
+
+  get rawId(): number {
+    return this.#options.rawId
+  }
+
+  /** Gets a network: attaches to the service, which replays what waited. */
+  goOnline(): void {
+    if (this.online) return
+    const { service, account, rawId } = this.#options
+    const attachment = service.attachPhone(account, this, {
+      signKeyIndexes: (indexes) => signKeyIndexList(this.identity, rawId, indexes),
+    })
+    this.#client.connect(attachment)
+    this.#sendIfOnline(node('presence', { type: 'available', name: account.pushName }))
+  }
+
+  /** Loses its network: messages wait at the service, nothing is confirmed. */
+  goOffline(): void {
+    this.#client.disconnect()?.detach()
+  }
+
+  close(_reason: string): void {
+    this.#client.disconnect()
+  }
+
+  deliver(stanza: BinaryNode): void {
+    const isAnswer = stanza.tag === 'ack' || (stanza.tag === 'iq' && /^(result|error)$/.test(stanza.attrs.type ?? ''))
+    if (isAnswer) this.#client.takeAnswer(stanza)
+    else this.#work = this.#work.then(() => this.#handle(stanza)).catch((error) => this.#report(error, stanza))
+  }
+
+  /** Resolves when everything delivered so far is worked off. */
+  async settle(): Promise<void> {
+    await this.#work
+  }
+
+  /**
+   * Writes a text.
+   * @param chat LID jid of a person, or a group
+   * @returns the message id, once the service accepted it
+   * @throws StanzaError when the service refuses, Error when the phone is offline
+   */
+  async sendText(chat: string, text: string, quotedMessageId?: string): Promise<string> {
+    const content = makeText(text, quotedMessageId === undefined ? undefined : this.#quote(quotedMessageId, chat))
+    const messageId = makeMessageId()
+    await this.#outbox.send(chat, content, messageId)
+    this.#write({
+      ...summarize(content)!,
+      messageId,
+      chat,
+      from: this.account,
+      fromDevice: 0,
+      fromMe: true,
+      sentHere: true,
+      pushName: this.account.pushName,
+      timestamp: this.#seconds(),
+      content,
+      copies: 1,
+    })
+    return messageId
+  }
+
+  /** Tells the authors that their messages were read. Returns the ids that this phone has. */
+  markRead(chat: string, messageIds: readonly string[]): string[] {
+    const wanted = new Set(messageIds)
+    const read = this.messages.list().filter((m) => m.chat === chat && !m.fromMe && wanted.has(m.messageId))
+    for (const [author, list] of Map.groupBy(read, ({ from }) => from)) {
+      const [first, ...rest] = list.map(({ messageId }) => messageId)
+      const items = rest.map((id) => node('item', { id }))
+      const to = isGroup(chat) ? { to: chat, participant: author.lidJid } : { to: author.lidJid }
+      const attrs = { id: first, ...to, type: 'read', t: this.#seconds() }
+      this.#client.send(node('receipt', attrs, items.length > 0 ? [node('list', {}, items)] : undefined))
+    }
+    return read.map(({ messageId }) => messageId)
+  }
+
+  /** Shows or ends "typing..." (or "recording...") in a chat. */
+  sendTyping(chat: string, state: TypingState): void {
+    const shown =
+      state === 'recording' ? node('composing', { media: 'audio' }) : node(state === 'paused' ? 'paused' : 'composing')
+    this.#client.send(node('chatstate', { to: chat }, [shown]))
+  }
+
+  /** Sends what a companion needs at its first login: app state keys, then the chats. */
+  welcome(companion: Device): Promise<void> {
+    return this.#care.welcome({ user: this.account.lid, device: companion.id })
+  }
+
+  async #handle(stanza: BinaryNode): Promise<void> {
+    const { id, from, type, participant } = stanza.attrs
+    const acknowledge = (kind: string | undefined) =>
+      this.#sendIfOnline(node('ack', { class: stanza.tag, id, to: from, participant, type: kind }))
+    switch (stanza.tag) {
+      case 'message':
+        return this.#inbox.receive(stanza)
+      case 'receipt':
+        acknowledge(type)
+        return this.#handleReceipt(stanza)
+      case 'notification':
+        acknowledge(type)
+        if (type === 'encrypt' && child(stanza, 'count')) {
+          await uploadPreKeys(this.#client, this.#options.signal, MORE_PRE_KEYS)
+        }
+        return
+      case 'call':
+        acknowledge(child(stanza)?.tag)
+        return
+      case 'iq':
+        this.#sendIfOnline(node('iq', { id, to: from, type: 'result' }))
+        return
+      default: // presence, chatstate, ib: nothing that needs an answer
+    }
+  }
+
+  async #handleReceipt(stanza: BinaryNode): Promise<void> {
+    const { id = '', from, participant, type = 'delivered', t } = stanza.attrs
+    const sender = participant ?? from
+    const account = this.#options.service.accounts.byJid(sender)
+    if (type === 'retry') {
+      if (account === undefined) return
+      const keys = child(stanza, 'keys')
+      const bundle = keys && readBundle(keys, child(stanza, 'registration'))
+      const count = Number(child(stanza, 'retry')?.attrs.count ?? 1)
+      await this.#outbox.sendAgain(id, { user: account.lid, device: parseJid(sender)!.device }, count, bundle)
+      return
+    }
+    if (SILENT_RECEIPTS.has(type)) return
+    const ids = [id, ...children(child(stanza, 'list'), 'item').map(({ attrs }) => attrs.id ?? '')]
+    const timestamp = t === undefined ? this.#seconds() : Number(t)
+    for (const messageId of ids) this.receipts.add((seq) => ({ seq, messageId, from: account, type, timestamp }))
+  }
+
+  #record(incoming: Incoming): void {
+    const { stanza, id, author, account, chat, fromMe, message } = incoming
+    if (fromMe && stanza.attrs.category === 'peer') {
+      this.#care.answer(author, id, message).catch((error) => this.#report(error, stanza))
+      return
+    }
+    const summary = summarize(message)
+    if (summary === undefined) return
+    this.#write({
+      ...summary,
+      messageId: id,
+      chat,
+      from: account,
+      fromDevice: author.device,
+      fromMe,
+      sentHere: false,
+      pushName: stanza.attrs.notify,
+      timestamp: stanza.attrs.t === undefined ? this.#seconds() : Number(stanza.attrs.t),
+      content: message.deviceSentMessage?.message ?? message,
+      copies: 1,
+    })
+  }
+
+  #write(message: Omit<PhoneMessage, 'seq'>): void {
+    this.messages.add((seq) => ({ ...message, seq }))
+  }
+
+  #countCopy(author: SignalAddress, id: string): void {
+    const known = this.messages.findLast(({ messageId, from }) => messageId === id && from.lid === author.user)
+    if (known !== undefined) known.copies += 1
+  }
+
+  #quote(messageId: string, chat: string) {
+    const quoted = this.messages.findLast((message) => message.messageId === messageId)
+    return { messageId, author: quoted?.from.lidJid ?? chat, message: quoted?.content }
+  }
+
+  #seconds(): number {
+    return Math.floor(this.#options.clock() / 1000)
+  }
+
+  #sendIfOnline(stanza: BinaryNode): void {
+    if (this.online) this.#client.send(stanza)
+  }
+
+  #problem(kind: ProblemKind, text: string, stanza?: BinaryNode): void {
+    this.#options.service.log.add(kind, this.account.jid, text, stanza)
+  }
+
+  #report(error: unknown, stanza: BinaryNode): void {
+    if (!this.online) return
+    this.#problem('internal', `the phone failed: ${error instanceof Error ? error.message : String(error)}`, stanza)
+  }
+}
