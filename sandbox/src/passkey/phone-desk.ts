@@ -175,6 +175,7 @@ export class PhoneDesk implements PasskeyDesk {
         origin: WHATSAPP_ORIGIN,
         rpId: WHATSAPP_RP_ID,
         credential,
+        userVerification: 'required',
       })
       credential.signCount = signCount
     } catch (error) {

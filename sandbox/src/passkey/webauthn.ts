@@ -61,6 +61,7 @@ export function verifyAssertion(
     readonly origin: string
     readonly rpId: string
     readonly credential: Credential
+    readonly userVerification: 'required' | 'preferred'
   },
 ): { readonly signCount: number } {
   const { credential } = expected
@@ -81,7 +82,8 @@ export function verifyAssertion(
   if (!equalBytes(authenticatorData.subarray(0, 32), sha256(Buffer.from(expected.rpId)))) refuse('rpIdHash is wrong')
   const flags = authenticatorData[32]!
   if ((flags & FLAG_USER_PRESENT) === 0) refuse('the user was not present')
-  if ((flags & FLAG_USER_VERIFIED) === 0) refuse('the user was not verified')
+  const verified = (flags & FLAG_USER_VERIFIED) !== 0
+  if (expected.userVerification === 'required' && !verified) refuse('the user was not verified')
   if ((flags & FLAG_BACKED_UP) !== 0 && (flags & FLAG_BACKUP_ELIGIBLE) === 0) refuse('the backup flags contradict')
   const known = FLAG_USER_PRESENT | FLAG_USER_VERIFIED | FLAG_BACKUP_ELIGIBLE | FLAG_BACKED_UP
   if ((flags & ~known) !== 0) refuse('unexpected flags are set')
