@@ -1,3 +1,4 @@
+import { SERVICE_JID } from '../wire/jid.ts'
 import { type BinaryNode, node } from '../wire/node.ts'
 import type { Account, Device } from './account.ts'
 import { AccountRegistry } from './account-registry.ts'
@@ -196,7 +197,8 @@ export class Service {
       this.#mailroom.push(device, { ...stanza, attrs: { ...stanza.attrs, offline: String(position) } })
       position += 1
     }
-    device.peer?.deliver(node('ib', { from: '@s.whatsapp.net' }, [node('offline', { count: waiting.length })]))
+    device.peer?.deliver(node('ib', { from: SERVICE_JID }, [node('offline', { count: waiting.length })]))
+    this.#emit({ type: 'device_active', device })
     // Phones wait for this before they send history: Baileys only looks out for it after the line above.
     this.#emit({ type: 'device_active', device })
   }
