@@ -58,7 +58,7 @@ export interface PhoneOptions {
 }
 
 const KEPT_ENTRIES = 2_000
-const FIRST_PRE_KEYS = 10
+const FIRST_PRE_KEYS = 12
 const MORE_PRE_KEYS = 30
 const KNOWN_PEOPLE = 500
 /** Between own devices: nobody's message was delivered or read. */
