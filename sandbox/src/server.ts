@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { People } from './phone/people.ts'
 import type { Problem } from './service/problem-log.ts'
 import { Service } from './service/service.ts'
+import { makeServerCredentials } from './tls/certificates.ts'
 import { CHAT_PATH, SocketGate } from './transport/socket-gate.ts'
 import { deriveNoiseIdentity } from './wire/certificate-chain.ts'
 
@@ -12,6 +16,10 @@ export interface SandboxOptions {
   readonly host?: string
   /** 0 or absent: a free one. */
   readonly port?: number
+  /** Also listens with TLS, with a certificate made at start; 0: a free port. No TLS when absent. */
+  readonly tlsPort?: number
+  /** Where to write the PEM of the authority that clients must trust for TLS. */
+  readonly caFile?: string
   /** Same seed, same Noise root and static key. Random when absent. */
   readonly seed?: string
   readonly clock?: () => number
@@ -25,12 +33,19 @@ export interface SandboxOptions {
 /** A running sandbox. */
 export interface Sandbox extends AsyncDisposable {
   readonly service: Service
+  readonly people: People
   readonly host: string
   readonly port: number
   /** `ws://host:port/ws/chat`. */
   readonly ws: string
   /** `http://host:port`. */
   readonly http: string
+  /** `wss://host:port/ws/chat`, with TLS only. */
+  readonly wss: string | undefined
+  /** `https://host:port`, with TLS only. */
+  readonly https: string | undefined
+  /** PEM of the authority that signed the TLS certificate. */
+  readonly ca: string | undefined
   /** The public key of the Noise certificates' root, 32 bytes. */
   readonly noiseRoot: Buffer
 }
@@ -53,26 +68,45 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     ...(options.pingAfterMs === undefined ? {} : { pingAfterMs: options.pingAfterMs }),
     ...(options.dropAfterMs === undefined ? {} : { dropAfterMs: options.dropAfterMs }),
   })
+  const people = new People({ service, clock })
   const listener: RequestListener = (_request, response) => {
     response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"not found"}')
   }
-  const server = createServer(listener)
-  server.on('upgrade', (request, socket, head) => gate.upgrade(request, socket, head))
-  const address = await listen(server, host, port)
-  const authority = `${host.includes(':') ? `[${host}]` : host}:${address.port}`
-  bound.media = authority
+  const credentials =
+    options.tlsPort === undefined
+      ? undefined
+      : makeServerCredentials([...new Set(['localhost', '127.0.0.1', '::1', host])], clock())
+  if (credentials !== undefined && options.caFile !== undefined) await writeFile(options.caFile, credentials.ca)
+  const servers: Server[] = []
+  const open = async (server: Server, on: number): Promise<string> => {
+    server.on('upgrade', (request, socket, head) => gate.upgrade(request, socket, head))
+    servers.push(server)
+    const address = await listen(server, host, on)
+    return `${host.includes(':') ? `[${host}]` : host}:${address.port}`
+  }
+  const plain = await open(createServer(listener), port)
+  const secure =
+    credentials === undefined ? undefined : await open(createTlsServer(credentials, listener), options.tlsPort ?? 0)
+  // Clients upload over https when they can.
+  bound.media = secure ?? plain
   return {
     service,
+    people,
     host,
-    port: address.port,
-    ws: `ws://${authority}${CHAT_PATH}`,
-    http: `http://${authority}`,
+    port: Number(plain.slice(plain.lastIndexOf(':') + 1)),
+    ws: `ws://${plain}${CHAT_PATH}`,
+    http: `http://${plain}`,
+    wss: secure && `wss://${secure}${CHAT_PATH}`,
+    https: secure && `https://${secure}`,
+    ca: credentials?.ca,
     noiseRoot: identity.root.public,
     async [Symbol.asyncDispose]() {
       await gate[Symbol.asyncDispose]()
-      server.close()
-      server.closeAllConnections()
-      await once(server, 'close')
+      for (const server of servers) {
+        server.close()
+        server.closeAllConnections()
+        await once(server, 'close')
+      }
     },
   }
 }
