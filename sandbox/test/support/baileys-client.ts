@@ -1,0 +1,119 @@
+// A stock Baileys socket against the sandbox, with everything in memory. It reconnects after 515, as a gateway does.
+import { once } from 'node:events'
+import {
+  type AuthenticationState,
+  type BaileysEventMap,
+  initAuthCreds,
+  makeWASocket,
+  type SignalDataTypeMap,
+  WA_CERT_DETAILS,
+  type WASocket,
+} from 'baileys'
+import { EventEmitter } from 'node:events'
+
+const silent = () => undefined
+const logger = {
+  level: 'silent',
+  child: () => logger,
+  trace: silent,
+  debug: silent,
+  info: silent,
+  warn: process.env.SANDBOX_TEST_LOG ? console.error : silent,
+  error: process.env.SANDBOX_TEST_LOG ? console.error : silent,
+}
+
+export interface BaileysOptions {
+  readonly url: string
+  /** The public key of the Noise certificates' root. */
+  readonly noiseRoot: Buffer
+  readonly pushName?: string
+}
+
+type Events = { [Name in keyof BaileysEventMap]: [BaileysEventMap[Name]] }
+
+export class BaileysClient implements AsyncDisposable {
+  readonly #options: BaileysOptions
+  readonly #auth: AuthenticationState = { creds: initAuthCreds(), keys: makeMemoryKeys() }
+  readonly events = new EventEmitter<Events>()
+  socket!: WASocket
+  #closed = false
+
+  constructor(options: BaileysOptions) {
+    this.#options = options
+    WA_CERT_DETAILS.PUBLIC_KEY = options.noiseRoot
+    this.connect()
+  }
+
+  get creds() {
+    return this.#auth.creds
+  }
+
+  connect(): void {
+    const { url } = this.#options
+    this.socket = makeWASocket({
+      auth: this.#auth,
+      waWebSocketUrl: url,
+      logger,
+      connectTimeoutMs: 5_000,
+      defaultQueryTimeoutMs: 5_000,
+      markOnlineOnConnect: true,
+      getMessage: async () => undefined,
+    })
+    const { ev } = this.socket
+    ev.on('creds.update', (update) => Object.assign(this.#auth.creds, update))
+    ev.process((events) => {
+      for (const [name, value] of Object.entries(events)) this.events.emit(name as keyof Events, value as never)
+      const code = (events['connection.update']?.lastDisconnect?.error as { output?: { statusCode?: number } } | undefined)
+        ?.output?.statusCode
+      if (events['connection.update']?.connection === 'close' && code === 515 && !this.#closed) this.connect()
+    })
+  }
+
+  /** The next event of a kind whose payload yields something. Fails after 10 s. */
+  async next<Name extends keyof Events, Found>(
+    name: Name,
+    pick: (payload: BaileysEventMap[Name]) => Found | undefined,
+  ): Promise<Found> {
+    const signal = AbortSignal.timeout(10_000)
+    for (;;) {
+      const [payload] = (await once(this.events, name, { signal })) as [BaileysEventMap[Name]]
+      const found = pick(payload)
+      if (found !== undefined) return found
+    }
+  }
+
+  nextQr(): Promise<string> {
+    return this.next('connection.update', ({ qr }) => qr)
+  }
+
+  async whenOpen(): Promise<void> {
+    await this.next('connection.update', ({ connection }) => (connection === 'open' ? true : undefined))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    await this.socket.end(undefined)
+  }
+}
+
+function makeMemoryKeys(): AuthenticationState['keys'] {
+  const store = new Map<string, unknown>()
+  return {
+    get: async <Type extends keyof SignalDataTypeMap>(type: Type, ids: string[]) => {
+      const found: Record<string, SignalDataTypeMap[Type]> = {}
+      for (const id of ids) {
+        const value = store.get(`${type}/${id}`)
+        if (value !== undefined) found[id] = value as SignalDataTypeMap[Type]
+      }
+      return found
+    },
+    set: async (data) => {
+      for (const [type, entries] of Object.entries(data)) {
+        for (const [id, value] of Object.entries(entries ?? {})) {
+          if (value === null || value === undefined) store.delete(`${type}/${id}`)
+          else store.set(`${type}/${id}`, value)
+        }
+      }
+    },
+  }
+}
