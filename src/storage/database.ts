@@ -30,6 +30,8 @@ export interface Database extends AsyncDisposable {
   readonly label: string
   /** One statement that only reads. @throws storage_unavailable */
   read<R = Row>(sql: Sql, ...params: readonly unknown[]): Promise<readonly R[]>
+  /** Several statements that only read, not in one transaction. @throws storage_unavailable */
+  readAll<T>(work: Work<T>): Promise<T>
   /**
    * Runs one unit and resolves when it is durable. Units with the same `lane` (a device id) run one after another.
    * `work` may be called again when the database asks to retry (deadlock).

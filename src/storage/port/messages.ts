@@ -40,6 +40,8 @@ export interface ResolvedParty {
   readonly lid: string | undefined
   /** Set when two contacts turned out to be one: the older id stays, this one became an alias. */
   readonly mergedContactId: string | undefined
+  /** Set when their conversations became one too: this id is now an alias of the older conversation's. */
+  readonly mergedConversationId?: string
 }
 
 export interface ReceiptChange {
@@ -78,6 +80,8 @@ export interface IntakeIds {
 export interface IntakeRepository {
   /** Answers the appended events; empty when the key was known. Resolves when durable. */
   commit(deviceId: string, record: IntakeRecord): Promise<readonly EventRow[]>
+  /** Forgets the keys of stanzas taken in before this (ms). Answers how many went. */
+  prune(before: number): Promise<number>
 }
 
 /** Rule 2: what we send is committed before it leaves. */

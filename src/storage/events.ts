@@ -1,0 +1,132 @@
+import type { Clock } from '../kernel/clock.ts'
+import { ParleyError } from '../kernel/errors.ts'
+import type { Bulk, StoredEvent } from './bulk.ts'
+import { type Database, queryOne, sql, type Work } from './database.ts'
+import { lockDevice } from './device-lock.ts'
+import type { EventRepository, EventRow, NewEvent } from './port/events.ts'
+import { pruneInSlices } from './prune.ts'
+
+const raiseSequence = sql(
+  'devices_sequence',
+  'update devices set event_sequence = event_sequence + ? where device_id = ? returning event_sequence',
+)
+const readSequence = sql('devices_sequence_get', 'select event_sequence from devices where device_id = ?')
+const readEvents = sql(
+  'events_read',
+  'select device_id, sequence, event_id, type, order_key, payload, occurred_at from events where device_id = ? and sequence > ? order by sequence limit ?',
+)
+const pruneEvents = sql(
+  'events_prune',
+  `delete from events where (device_id, sequence) in (
+     select e.device_id, e.sequence from events e
+     where e.created_at < ? and not exists (
+       select 1 from webhooks w join deliveries d on d.webhook_id = w.id
+       where w.device_id = e.device_id and d.sequence = e.sequence and d.state = 'pending')
+     order by e.created_at limit ?) returning 1 as gone`,
+)
+
+/** An event as `select` gives it. */
+export interface EventRecord {
+  readonly device_id: string
+  readonly sequence: number
+  readonly event_id: string
+  readonly type: string
+  readonly order_key: string | null
+  readonly payload: string
+  readonly occurred_at: number
+}
+
+export const toEventRow = (record: EventRecord): EventRow => ({
+  deviceId: record.device_id,
+  sequence: record.sequence,
+  eventId: record.event_id,
+  type: record.type,
+  orderKey: record.order_key ?? undefined,
+  payload: JSON.parse(record.payload) as Readonly<Record<string, unknown>>,
+  occurredAt: record.occurred_at,
+})
+
+/** Inside a unit that holds the device's lock: appends events and their deliveries. Known dedupe keys are dropped. */
+export function* appendEvents(
+  bulk: Bulk,
+  deviceId: string,
+  events: readonly NewEvent[],
+  now: number,
+): Work<readonly EventRow[]> {
+  const fresh = yield* dropKnown(bulk, deviceId, events)
+  if (fresh.length === 0) return []
+  const raised = yield* queryOne<{ event_sequence: number }>(raiseSequence, fresh.length, deviceId)
+  if (!raised) throw deviceGone()
+  const first = raised.event_sequence - fresh.length + 1
+  const stored: StoredEvent[] = fresh.map((event, index) => ({
+    sequence: first + index,
+    eventId: event.eventId,
+    type: event.type,
+    orderKey: event.orderKey,
+    payload: JSON.stringify(event.payload),
+    occurredAt: event.occurredAt,
+    dedupeKey: event.dedupeKey,
+    webhookIds: event.webhookIds,
+  }))
+  yield* bulk.insertEvents(deviceId, stored, now)
+  if (stored.some((event) => event.webhookIds.length > 0)) yield* bulk.insertDeliveries(deviceId, stored, now)
+  return fresh.map(({ eventId, type, orderKey, payload, occurredAt }, index) => ({
+    deviceId,
+    sequence: first + index,
+    eventId,
+    type,
+    orderKey,
+    payload,
+    occurredAt,
+  }))
+}
+
+function* dropKnown(bulk: Bulk, deviceId: string, events: readonly NewEvent[]): Work<readonly NewEvent[]> {
+  const keys = events.flatMap((event) => event.dedupeKey ?? [])
+  if (keys.length === 0) return events
+  const seen = new Set(yield* bulk.knownDedupeKeys(deviceId, keys))
+  return events.filter(({ dedupeKey }) => {
+    if (dedupeKey === undefined) return true
+    if (seen.has(dedupeKey)) return false
+    seen.add(dedupeKey)
+    return true
+  })
+}
+
+export const deviceGone = () => new ParleyError('not_found', 'the device does not exist (any more)')
+
+/** The append-only log. */
+export class EventStore implements EventRepository {
+  readonly #database: Database
+  readonly #bulk: Bulk
+  readonly #clock: Clock
+
+  constructor(parts: { readonly database: Database; readonly bulk: Bulk; readonly clock: Clock }) {
+    this.#database = parts.database
+    this.#bulk = parts.bulk
+    this.#clock = parts.clock
+  }
+
+  async append(deviceId: string, events: readonly NewEvent[]): Promise<readonly EventRow[]> {
+    if (events.length === 0) return []
+    const [bulk, now] = [this.#bulk, this.#clock.now()]
+    return this.#database.write(function* () {
+      if ((yield* lockDevice(deviceId)) === undefined) throw deviceGone()
+      return yield* appendEvents(bulk, deviceId, events, now)
+    }, deviceId)
+  }
+
+  async read(deviceId: string, after: number, limit: number): Promise<readonly EventRow[]> {
+    const rows = await this.#database.read<EventRecord>(readEvents, deviceId, after, limit)
+    return rows.map(toEventRow)
+  }
+
+  async lastSequence(deviceId: string): Promise<number> {
+    const [row] = await this.#database.read<{ event_sequence: number }>(readSequence, deviceId)
+    return row?.event_sequence ?? 0
+  }
+
+  prune(before: number): Promise<number> {
+    return pruneInSlices(this.#database, pruneEvents, before)
+  }
+}

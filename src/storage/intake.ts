@@ -1,0 +1,59 @@
+import type { Clock } from '../kernel/clock.ts'
+import type { Bulk } from './bulk.ts'
+import { resolveParties } from './contacts.ts'
+import { conversationOf, partyOfChat } from './conversations.ts'
+import { type Database, queryOne, sql } from './database.ts'
+import { lockDevice } from './device-lock.ts'
+import { appendEvents, deviceGone } from './events.ts'
+import { storeMessage } from './messages.ts'
+import type { EventRow } from './port/events.ts'
+import type { IntakeRecord, IntakeRepository } from './port/messages.ts'
+import { pruneInSlices } from './prune.ts'
+import { applyReceipts } from './receipts.ts'
+
+const claim = sql(
+  'intake_claim',
+  'insert into intake_keys (device_id, key, created_at) values (?, ?, ?) on conflict (device_id, key) do nothing returning 1 as claimed',
+)
+const prune = sql(
+  'intake_prune',
+  'delete from intake_keys where (device_id, key) in (select device_id, key from intake_keys where created_at < ? order by created_at limit ?) returning 1 as gone',
+)
+
+/** Rule 1 of durability: whatever a stanza changes is one transaction, done once. */
+export class IntakeStore implements IntakeRepository {
+  readonly #database: Database
+  readonly #bulk: Bulk
+  readonly #clock: Clock
+
+  constructor(parts: { readonly database: Database; readonly bulk: Bulk; readonly clock: Clock }) {
+    this.#database = parts.database
+    this.#bulk = parts.bulk
+    this.#clock = parts.clock
+  }
+
+  commit(deviceId: string, record: IntakeRecord): Promise<readonly EventRow[]> {
+    const [bulk, now] = [this.#bulk, this.#clock.now()]
+    return this.#database.write(function* () {
+      if ((yield* lockDevice(deviceId)) === undefined) throw deviceGone()
+      if (!(yield* queryOne(claim, deviceId, record.key, now))) return []
+      const { chatParty, senderParty } = yield* resolveParties(
+        deviceId,
+        record.chatParty ?? partyOfChat(record.chat),
+        record.senderParty,
+        now,
+      )
+      const conversationId = yield* conversationOf(deviceId, record.chat, chatParty?.contactId, now)
+      const isNew =
+        record.message !== undefined &&
+        (yield* storeMessage(deviceId, conversationId, senderParty?.contactId, record.message, now))
+      const changed = yield* applyReceipts(deviceId, conversationId, record.receipts ?? [], senderParty)
+      const events = record.events({ conversationId, chatParty, senderParty, changed, isNew })
+      return yield* appendEvents(bulk, deviceId, events, now)
+    }, deviceId)
+  }
+
+  prune(before: number): Promise<number> {
+    return pruneInSlices(this.#database, prune, before)
+  }
+}

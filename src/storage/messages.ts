@@ -1,0 +1,213 @@
+import type { Clock } from '../kernel/clock.ts'
+import { ParleyError } from '../kernel/errors.ts'
+import { resolveParty } from './contacts.ts'
+import { conversationOf, partyOfChat } from './conversations.ts'
+import { type Database, query, queryOne, sql, type Work } from './database.ts'
+import { lockDevice } from './device-lock.ts'
+import { deviceGone } from './events.ts'
+import { mayAdvance } from './message-state.ts'
+import type { MessageRepository, MessageRow, MessageState, NewMessage, PartyNames } from './port/messages.ts'
+import { setState } from './receipts.ts'
+
+interface MessageRecord {
+  readonly id: number
+  readonly device_id: string
+  readonly conversation_id: string
+  readonly chat: string
+  readonly message_id: string
+  readonly sender: string
+  readonly sender_contact_id: string | null
+  readonly from_me: unknown
+  readonly type: string
+  readonly text: string | null
+  readonly quoted_message_id: string | null
+  readonly push_name: string | null
+  readonly timestamp: number
+  readonly state: MessageState
+  readonly failure_code: number | null
+  readonly content: Uint8Array | null
+}
+
+const toRow = (record: MessageRecord): MessageRow => ({
+  deviceId: record.device_id,
+  conversationId: record.conversation_id,
+  chat: record.chat,
+  messageId: record.message_id,
+  sender: record.sender,
+  senderContactId: record.sender_contact_id ?? undefined,
+  fromMe: Boolean(record.from_me),
+  type: record.type,
+  text: record.text ?? undefined,
+  quotedMessageId: record.quoted_message_id ?? undefined,
+  pushName: record.push_name ?? undefined,
+  timestamp: record.timestamp,
+  state: record.state,
+  failureCode: record.failure_code ?? undefined,
+  content: record.content ?? undefined,
+})
+
+/** Rows with the sender's contact as it is now, after merges. */
+const SELECT = `select m.id, m.device_id, m.conversation_id, m.chat, m.message_id, m.sender,
+  coalesce(c.alias_of, m.sender_contact_id) as sender_contact_id, m.from_me, m.type, m.text, m.quoted_message_id,
+  m.push_name, m.timestamp, m.state, m.failure_code, m.content
+  from messages m left join contacts c on c.device_id = m.device_id and c.contact_id = m.sender_contact_id`
+
+/** The chat under the name given, or under the person's other name. Takes the chat, then (device, chat) three times. */
+const IN_CHAT = `(m.chat = ? or m.conversation_id in (
+    select conversation_id from conversations where device_id = ? and alias_of is null and contact_id in (
+      select contact_id from contacts where device_id = ? and pn = ?
+      union all select contact_id from contacts where device_id = ? and lid = ?)))`
+const inChat = (deviceId: string, chat: string) => [chat, deviceId, deviceId, chat, deviceId, chat]
+
+const findCopies = sql(
+  'messages_copies',
+  `${SELECT} where m.device_id = ? and m.message_id = ? and m.conversation_id = ?`,
+)
+const findAnywhere = sql(
+  'messages_find',
+  `${SELECT} where m.device_id = ? and m.message_id = ? order by m.from_me desc, m.id limit 1`,
+)
+const findInChat = sql(
+  'messages_find_in_chat',
+  `${SELECT} where m.device_id = ? and m.message_id = ? and ${IN_CHAT} order by m.from_me desc, m.id limit 1`,
+)
+const findPending = sql(
+  'messages_pending',
+  `${SELECT} where m.device_id = ? and m.state = 'accepted' order by m.id limit ?`,
+)
+const insert = sql(
+  'messages_insert',
+  `insert into messages (device_id, conversation_id, chat, message_id, sender, sender_contact_id, from_me, type, text,
+     quoted_message_id, push_name, timestamp, state, failure_code, content, created_at)
+   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+)
+const heal = sql(
+  'messages_heal',
+  'update messages set type = ?, text = ?, quoted_message_id = ?, push_name = ?, content = ? where id = ?',
+)
+const putContent = sql('messages_content', 'update messages set content = ? where id = ?')
+const findSender = sql(
+  'messages_sender_contact',
+  `select contact_id from contacts where device_id = ? and pn = ?
+   union all select contact_id from contacts where device_id = ? and lid = ? limit 1`,
+)
+
+const insertMessage = (
+  deviceId: string,
+  conversationId: string,
+  senderContactId: string | undefined,
+  message: NewMessage,
+  now: number,
+) =>
+  query(
+    insert,
+    deviceId,
+    conversationId,
+    message.chat,
+    message.messageId,
+    message.sender,
+    senderContactId,
+    message.fromMe,
+    message.type,
+    message.text,
+    message.quotedMessageId,
+    message.pushName,
+    message.timestamp,
+    message.state,
+    message.failureCode,
+    message.content,
+    now,
+  )
+
+/**
+ * Inside a unit that holds the device's lock: stores a message unless it is there already. A copy that could not be
+ * decrypted is healed by a later readable one. Answers true when it was new or healed.
+ */
+export function* storeMessage(
+  deviceId: string,
+  conversationId: string,
+  senderContactId: string | undefined,
+  message: NewMessage,
+  now: number,
+): Work<boolean> {
+  const copies = yield* query<MessageRecord>(findCopies, deviceId, message.messageId, conversationId)
+  // The same sender may be named by number in one copy and by LID in the other.
+  const copy = copies.find(
+    (one) =>
+      Boolean(one.from_me) === message.fromMe &&
+      (message.fromMe ||
+        one.sender === message.sender ||
+        (senderContactId !== undefined && one.sender_contact_id === senderContactId)),
+  )
+  if (!copy) {
+    yield* insertMessage(deviceId, conversationId, senderContactId, message, now)
+    return true
+  }
+  if (copy.type !== 'undecryptable' || message.type === 'undecryptable') return false
+  const { type, text, quotedMessageId, pushName, content } = message
+  yield* query(heal, type, text, quotedMessageId, pushName, content, copy.id)
+  return true
+}
+
+/** Outgoing messages and look-ups. */
+export class MessageStore implements MessageRepository {
+  readonly #database: Database
+  readonly #clock: Clock
+
+  constructor(parts: { readonly database: Database; readonly clock: Clock }) {
+    this.#database = parts.database
+    this.#clock = parts.clock
+  }
+
+  async accept(deviceId: string, message: NewMessage, chatParty: PartyNames | undefined): Promise<MessageRow> {
+    const now = this.#clock.now()
+    const record = await this.#database.write(function* () {
+      if ((yield* lockDevice(deviceId)) === undefined) throw deviceGone()
+      const names = chatParty ?? partyOfChat(message.chat)
+      const party = names && (yield* resolveParty(deviceId, names, now))
+      const conversationId = yield* conversationOf(deviceId, message.chat, party?.contactId, now)
+      const { sender, messageId } = message
+      const me = yield* queryOne<{ contact_id: string }>(findSender, deviceId, sender, deviceId, sender)
+      yield* storeMessage(deviceId, conversationId, me?.contact_id, message, now)
+      const copies = yield* query<MessageRecord>(findCopies, deviceId, messageId, conversationId)
+      return copies.find((copy) => copy.from_me)
+    }, deviceId)
+    if (!record) throw new ParleyError('internal', 'an outgoing message must be from me')
+    return toRow(record)
+  }
+
+  async setContent(deviceId: string, chat: string, messageId: string, content: Uint8Array): Promise<void> {
+    await this.#database.write(function* () {
+      const found = yield* queryOne<MessageRecord>(findInChat, deviceId, messageId, ...inChat(deviceId, chat))
+      if (found) yield* query(putContent, content, found.id)
+    }, deviceId)
+  }
+
+  advance(
+    deviceId: string,
+    chat: string,
+    messageId: string,
+    state: MessageState,
+    failureCode?: number,
+  ): Promise<boolean> {
+    return this.#database.write(function* () {
+      const found = yield* queryOne<MessageRecord>(findInChat, deviceId, messageId, ...inChat(deviceId, chat))
+      if (!found || !mayAdvance(found.state, state)) return false
+      yield* query(setState, state, state === 'failed' ? failureCode : null, found.id)
+      return true
+    }, deviceId)
+  }
+
+  async find(deviceId: string, messageId: string, chat?: string): Promise<MessageRow | undefined> {
+    const [record] =
+      chat === undefined
+        ? await this.#database.read<MessageRecord>(findAnywhere, deviceId, messageId)
+        : await this.#database.read<MessageRecord>(findInChat, deviceId, messageId, ...inChat(deviceId, chat))
+    return record && toRow(record)
+  }
+
+  async pending(deviceId: string, limit: number): Promise<readonly MessageRow[]> {
+    const records = await this.#database.read<MessageRecord>(findPending, deviceId, limit)
+    return records.map(toRow)
+  }
+}

@@ -1,0 +1,115 @@
+import type { Clock } from '../kernel/clock.ts'
+import type { Logger } from '../kernel/logger.ts'
+import { ApiKeyStore } from './api-keys.ts'
+import type { Bulk } from './bulk.ts'
+import { type Database, sql } from './database.ts'
+import { type DatabaseUri, parseDatabaseUri } from './database-uri.ts'
+import { DeviceStore } from './devices.ts'
+import { EventStore } from './events.ts'
+import type { Storage } from './index.ts'
+import { IntakeStore } from './intake.ts'
+import { Keyring, type StorageSecret } from './keyring.ts'
+import { MessageStore } from './messages.ts'
+import { NOT_OWNER, type OwnerLock, raiseEpoch } from './owner.ts'
+import type { DeliveryRepository } from './port/deliveries.ts'
+import { createSettings } from './settings.ts'
+import { SignalKeyStore } from './signal-keys.ts'
+import { openSqlite } from './sqlite/open.ts'
+import { WebhookStore } from './webhooks.ts'
+
+export interface OpenStorage {
+  /** `sqlite:PATH`, `file:PATH`, a bare path, `:memory:`, or `postgres://...`. */
+  readonly uri: string
+  /** A second database, of either kind, for credentials, Signal keys and journal. */
+  readonly keysUri?: string | undefined
+  readonly secret: StorageSecret
+  readonly clock: Clock
+  readonly logger: Logger
+  /** True: this process takes the databases for itself. False (a tool beside it): it may not write Signal keys. */
+  readonly own: boolean
+  /** Told once when another process took a database from us: stop, nothing of ours is safe any more. */
+  readonly onOwnerLost?: (reason: Error) => void
+}
+
+/** A database of either kind, migrated, with what differs between kinds. */
+export interface OpenedDatabase {
+  readonly database: Database
+  readonly bulk: Bulk
+  readonly deliveries: DeliveryRepository
+  /** Undefined when opened without ownership. */
+  readonly lock: OwnerLock | undefined
+}
+
+export interface OpenDatabase {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly own: boolean
+  readonly onOwnerLost: (reason: Error) => void
+}
+
+/**
+ * Opens, locks, migrates and unlocks what is kept.
+ * @throws conflict (another process owns it; it is newer than this version), bad_request (a URI or a wrapping key is
+ *   wrong), storage_unavailable
+ */
+export const openStorage = async (options: OpenStorage): Promise<Storage> => {
+  const { secret, clock } = options
+  await using stack = new AsyncDisposableStack()
+  const main = parseDatabaseUri(options.uri, 'WHATSAPP_DATASTORE_URI')
+  const keys = options.keysUri ? parseDatabaseUri(options.keysUri, 'WHATSAPP_KEYS_DATASTORE_URI') : main
+  const opened = await openOne(main, options, stack)
+  const openedKeys = keys.identity === main.identity ? opened : await openOne(keys, options, stack)
+
+  const epoch = await own(opened)
+  const keysEpoch = openedKeys === opened ? epoch : await own(openedKeys)
+  const keyring = await Keyring.load(opened.database, secret, clock)
+  const keysKeyring = openedKeys === opened ? keyring : await Keyring.load(openedKeys.database, secret, clock)
+
+  const { database, bulk } = opened
+  const signalKeys = new SignalKeyStore({ ...openedKeys, keyring: keysKeyring, clock, epoch: keysEpoch })
+  const forgetKeys = async (deviceIds: readonly string[]) => {
+    if (openedKeys !== opened) for (const deviceId of deviceIds) await signalKeys.forget(deviceId)
+  }
+  const databases = new Set([database, openedKeys.database])
+  const close = stack.move()
+  return {
+    kind: database.kind,
+    apiKeys: new ApiKeyStore({ database, forgetKeys }),
+    devices: new DeviceStore({ database, keyring, forgetKeys }),
+    settings: createSettings(database),
+    signalKeys,
+    messages: new MessageStore({ database, clock }),
+    intake: new IntakeStore({ database, bulk, clock }),
+    events: new EventStore({ database, bulk, clock }),
+    webhooks: new WebhookStore({ database, keyring }),
+    deliveries: opened.deliveries,
+    ownerEpoch: epoch,
+    ping: async () => {
+      for (const one of databases) await one.read(ping)
+    },
+    statementCount: () => [...databases].reduce((sum, one) => sum + one.statementCount(), 0),
+    [Symbol.asyncDispose]: () => close.disposeAsync(),
+  }
+}
+
+const ping = sql('ping', 'select 1 as pong')
+
+const openOne = async (
+  uri: DatabaseUri,
+  options: OpenStorage,
+  stack: AsyncDisposableStack,
+): Promise<OpenedDatabase> => {
+  const { clock, logger, own, onOwnerLost = () => undefined } = options
+  const opened = await openSqlite(uri.target, { clock, logger, own, onOwnerLost })
+  // Closed in reverse: the database first, the lock last, so that nobody starts while we still write.
+  if (opened.lock) stack.use(opened.lock)
+  stack.use(opened.database)
+  return opened
+}
+
+const own = async ({ database, lock }: OpenedDatabase): Promise<number> => {
+  if (!lock) return NOT_OWNER
+  const epoch = await raiseEpoch(database)
+  lock.watch(epoch)
+  return epoch
+}

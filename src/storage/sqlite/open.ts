@@ -1,0 +1,20 @@
+import type { OpenDatabase, OpenedDatabase } from '../open.ts'
+import { sqliteBulk } from './bulk.ts'
+import { SqliteDatabase } from './database.ts'
+import { migrateSqlite } from './migrate.ts'
+import { lockSqliteOwner } from './owner.ts'
+
+/** The lock comes before the migrations: a newer version must not change the schema under a running older one. */
+export const openSqlite = async (path: string, { clock, own }: OpenDatabase): Promise<OpenedDatabase> => {
+  const database = new SqliteDatabase(path)
+  let lock: OpenedDatabase['lock']
+  try {
+    lock = own ? lockSqliteOwner(database) : undefined
+    await migrateSqlite(database, clock)
+  } catch (error) {
+    await database[Symbol.asyncDispose]()
+    await lock?.[Symbol.asyncDispose]()
+    throw error
+  }
+  return { database, bulk: sqliteBulk, deliveries: undefined as never, lock }
+}
