@@ -29,6 +29,8 @@ export interface RequestContext {
   readonly ip: string
   /** The request header of that (lower-case) name, the first where there are several. */
   header(name: string): string | undefined
+  /** `http://host:port` as the caller wrote it, when it is well-formed. */
+  readonly origin: string | undefined
   /** Path prefix under which the API is served: `` or `/api/v1`. */
   readonly baseUrl: string
 }

@@ -1,0 +1,158 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from '../kernel/clock.ts'
+import { ParleyError } from '../kernel/errors.ts'
+import { AddressLimiter } from './address-limiter.ts'
+import { readMultipart, takesMultipart } from './bodies.ts'
+import { failureReader } from './failures.ts'
+import type { Guards } from './guards.ts'
+import type { Replier } from './replier.ts'
+import type { AnyHandlerInput, AuthOf, RawReply, Reply, RequestContext, Route } from './route.ts'
+import { inputCheck, replyCheck } from './validation.ts'
+
+export interface AdaptParts {
+  readonly guards: Guards
+  readonly replier: Replier
+  readonly clock: Clock
+  readonly bodyLimit: number
+  readonly baseUrl: string
+  /** Tests only: a reply that misses its schema becomes a 500. */
+  readonly validateReplies: boolean
+}
+
+export interface AdaptedRoute {
+  /** Before the body is read: who calls, and how often. */
+  readonly enter: (request: FastifyRequest, reply: FastifyReply, next: () => void) => void
+  readonly handle: (request: FastifyRequest, reply: FastifyReply) => void
+}
+
+class Context implements RequestContext {
+  readonly baseUrl: string
+  readonly #request: FastifyRequest
+  readonly #reply: FastifyReply
+  #controller: AbortController | undefined
+
+  constructor(request: FastifyRequest, reply: FastifyReply, baseUrl: string) {
+    this.#request = request
+    this.#reply = reply
+    this.baseUrl = baseUrl
+  }
+
+  get id(): string {
+    return this.#request.id
+  }
+
+  get ip(): string {
+    return this.#request.ip
+  }
+
+  get origin(): string | undefined {
+    const { host, protocol } = this.#request
+    return /^[A-Za-z0-9.:[\]-]+$/.test(host) ? `${protocol}://${host}` : undefined
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= this.#watchCaller()
+    return this.#controller.signal
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#request.headers[name]
+    return Array.isArray(value) ? value[0] : value
+  }
+
+  #watchCaller(): AbortController {
+    const controller = new AbortController()
+    const response = this.#reply.raw
+    response.once('close', () => {
+      if (!response.writableEnded) controller.abort(new Error('the caller went away'))
+    })
+    return controller
+  }
+}
+
+/** Turns a route into what Fastify calls. */
+export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
+  const { replier, baseUrl, bodyLimit } = parts
+  const guard = parts.guards[route.auth]
+  const limiter =
+    route.perMinutePerAddress === undefined
+      ? undefined
+      : new AddressLimiter({ perMinute: route.perMinutePerAddress, clock: parts.clock })
+  const checkParams = route.params && inputCheck(route.params, 'params')
+  const checkQuery = route.query && inputCheck(route.query, 'query')
+  const checkJson = route.body && inputCheck(route.body, 'json')
+  const checkForm = route.body && inputCheck(route.body, 'form')
+  const multipart = takesMultipart(route)
+  const checkReply = parts.validateReplies && route.data ? replyCheck(route.data, route.id) : undefined
+  const readFailure = failureReader(bodyLimit)
+
+  const fail = (request: FastifyRequest, reply: FastifyReply, thrown: unknown): void =>
+    replier.failure(request, reply, route, readFailure(thrown))
+
+  const finish = (request: FastifyRequest, reply: FastifyReply, result: Reply<unknown> | RawReply): void => {
+    if ('raw' in result) {
+      replier.raw(request, reply, result)
+      return
+    }
+    if (checkReply && result.data !== undefined) checkReply(result.data)
+    replier.success(request, reply, route, result)
+  }
+
+  const run = (request: FastifyRequest, reply: FastifyReply, body: unknown, isForm: boolean): void => {
+    try {
+      if (checkParams) checkParams(request.params)
+      if (checkQuery) checkQuery(request.query)
+      if (checkJson) (isForm ? checkForm! : checkJson)(body)
+      const input: AnyHandlerInput = {
+        params: request.params,
+        query: request.query,
+        body,
+        auth: request.notes.auth,
+        request: new Context(request, reply, baseUrl),
+      }
+      const result = route.handler(input)
+      if (result instanceof Promise) {
+        result
+          .then((settled) => finish(request, reply, settled))
+          .catch((thrown: unknown) => fail(request, reply, thrown))
+      } else finish(request, reply, result)
+    } catch (thrown) {
+      fail(request, reply, thrown)
+    }
+  }
+
+  return {
+    enter: (request, reply, next) => {
+      const { notes } = request
+      notes.route = route
+      try {
+        if (limiter) {
+          const wait = limiter.take(request.ip)
+          if (wait > 0)
+            throw new ParleyError('rate_limited', `too many calls from this address; try again in ${wait} s`, {
+              retryAfterSeconds: wait,
+            })
+        }
+        notes.auth = guard(request.headers)
+        if (route.auth === 'jwt') notes.deviceId = (notes.auth as AuthOf['jwt']).device.deviceId
+      } catch (thrown) {
+        return fail(request, reply, thrown)
+      }
+      next()
+    },
+
+    handle: (request, reply) => {
+      if (route.body === undefined) return run(request, reply, undefined, false)
+      if (multipart && request.isMultipart()) {
+        readMultipart(request, bodyLimit).then(
+          (fields) => run(request, reply, fields, true),
+          (thrown: unknown) => fail(request, reply, thrown),
+        )
+        return
+      }
+      const body = request.body ?? (route.bodyOptional === true ? {} : undefined)
+      if (body === undefined) return fail(request, reply, new ParleyError('bad_request', 'a body is required'))
+      run(request, reply, body, request.notes.isForm)
+    },
+  }
+}

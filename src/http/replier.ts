@@ -1,0 +1,149 @@
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ParleyError } from '../kernel/errors.ts'
+import type { Logger } from '../kernel/logger.ts'
+import type { Cors, HeaderPairs } from './cors.ts'
+import { failureOf, writeSuccess } from './envelope.ts'
+import { retryAfterOf, statusOf } from './failures.ts'
+import './request-notes.ts'
+import type { RawReply, Reply, Route } from './route.ts'
+
+/** Below this, compressing costs more than the bytes it saves (most replies fit one TCP segment anyway). */
+const GZIP_FROM = 2_048
+const COMPRESSIBLE = /^(text\/|application\/(json|yaml|javascript)|image\/svg)/
+
+const zip = promisify(gzip)
+
+const SECURITY: HeaderPairs = [
+  'x-content-type-options',
+  'nosniff',
+  'x-frame-options',
+  'SAMEORIGIN',
+  'referrer-policy',
+  'no-referrer',
+]
+
+/** Nothing that depends on a credential may be kept by anybody in between. */
+const NO_STORE: HeaderPairs = ['cache-control', 'no-store']
+
+export const JSON_TYPE = 'application/json; charset=utf-8'
+
+/**
+ * Writes replies. It goes to the raw response at once: Fastify's own way through header merging, serializer lookup and
+ * onSend hooks costs as much again as everything else we do to a request.
+ */
+export class Replier {
+  readonly #cors: Cors
+  readonly #fixed: HeaderPairs
+  readonly #gzipLevel: number
+  readonly #logger: Logger
+
+  constructor({
+    cors,
+    gzipLevel,
+    logger,
+  }: { readonly cors: Cors; readonly gzipLevel: number; readonly logger: Logger }) {
+    this.#cors = cors
+    this.#fixed = [...SECURITY, ...cors.fixed]
+    this.#gzipLevel = gzipLevel
+    this.#logger = logger
+  }
+
+  success(request: FastifyRequest, reply: FastifyReply, route: Route, result: Reply<unknown>): void {
+    const status = route.success?.status ?? 200
+    const text = writeSuccess(status, result.message, result.data, route.repeatDataAtTop === true)
+    this.send(request, reply, status, JSON_TYPE, text, NO_STORE)
+  }
+
+  raw(request: FastifyRequest, reply: FastifyReply, { raw }: RawReply): void {
+    const more = Object.entries(raw.headers ?? {}).flat()
+    const headers = raw.headers && 'cache-control' in raw.headers ? more : [...NO_STORE, ...more]
+    this.send(request, reply, raw.status ?? 200, raw.contentType, raw.body, headers)
+  }
+
+  failure(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    route: Route | undefined,
+    error: ParleyError,
+    more: HeaderPairs = [],
+  ): void {
+    const status = statusOf(error, route)
+    if (status >= 500) {
+      const fields = { request_id: request.id, error_code: error.code, err: error.cause ?? error }
+      this.#logger[error.code === 'internal' ? 'error' : 'warn'](fields, `request failed: ${error.code}`)
+    }
+    const headers = [...NO_STORE, ...more]
+    const retryAfter = retryAfterOf(error)
+    if (retryAfter !== undefined) headers.push('retry-after', String(retryAfter))
+    this.send(request, reply, status, JSON_TYPE, JSON.stringify(failureOf(status, error)), headers)
+  }
+
+  /** Sends and logs; compresses what is worth it. `headers` are lower-case name, value pairs. */
+  send(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    status: number,
+    contentType: string | undefined,
+    body: string | Uint8Array,
+    headers: HeaderPairs,
+  ): void {
+    if (body.length < GZIP_FROM || contentType === undefined || !COMPRESSIBLE.test(contentType)) {
+      this.#write(request, reply, status, contentType, body, headers)
+      return
+    }
+    const pairs = [...headers, 'vary', 'Accept-Encoding']
+    if (!acceptsGzip(request.headers['accept-encoding'])) {
+      this.#write(request, reply, status, contentType, body, pairs)
+      return
+    }
+    zip(body, { level: this.#gzipLevel }).then(
+      (zipped) => this.#write(request, reply, status, contentType, zipped, [...pairs, 'content-encoding', 'gzip']),
+      (error: unknown) => {
+        this.#logger.warn({ request_id: request.id, err: error }, 'reply sent uncompressed')
+        this.#write(request, reply, status, contentType, body, pairs)
+      },
+    )
+  }
+
+  #write(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    status: number,
+    contentType: string | undefined,
+    body: string | Uint8Array,
+    headers: HeaderPairs,
+  ): void {
+    const response = reply.raw
+    const { notes } = request
+    const head = [...this.#fixed, ...headers, 'x-request-id', request.id]
+    const origin = request.headers.origin
+    if (origin !== undefined) head.push(...this.#cors.headersFor(origin))
+    if (contentType !== undefined) {
+      const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
+      head.push('content-type', contentType, 'content-length', String(bytes))
+    }
+    if (!response.writableEnded && !response.destroyed) {
+      response.writeHead(status, head)
+      response.end(contentType === undefined ? undefined : body)
+    }
+    const url = request.raw.url ?? ''
+    const query = url.indexOf('?')
+    this.#logger.info(
+      {
+        request_id: request.id,
+        method: request.method,
+        path: query < 0 ? url : url.slice(0, query),
+        status,
+        ms: Math.round((performance.now() - notes.startedAt) * 10) / 10,
+        ...(notes.deviceId === undefined ? undefined : { device_id: notes.deviceId }),
+      },
+      'request',
+    )
+  }
+}
+
+/** RFC 9110 section 12.5.3, as far as it matters: gzip is named and not ruled out by `q=0`. */
+const acceptsGzip = (header: string | string[] | undefined): boolean =>
+  typeof header === 'string' && /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:\s*,|\s*$))/i.test(header)
