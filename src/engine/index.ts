@@ -70,6 +70,8 @@ export interface EngineSession extends AsyncDisposable {
    * @throws not_connected, whatsapp_timeout (a lookup went unanswered), not_on_whatsapp, whatsapp_refused
    */
   sendText(message: SendText, ackTimeoutMs: number, built: (content: Uint8Array) => Promise<void>): Promise<SendOutcome>
+  /** Sends content that was built and committed before, under the same id: after a lost answer or a crash. */
+  resend(messageId: string, chat: string, content: Uint8Array, ackTimeoutMs: number): Promise<SendOutcome>
   /** Whether a phone number (digits) has an account, and under which JIDs. @throws whatsapp_timeout, not_connected */
   lookUpPhone(phone: string): Promise<{ readonly jid: string; readonly lid: string | undefined } | undefined>
   sendPresence(state: 'available' | 'unavailable'): Promise<void>

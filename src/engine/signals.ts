@@ -41,4 +41,11 @@ export type EngineSignal =
   | { readonly type: 'keepalive_missed'; readonly count: number; readonly lastHeardAt: number }
   | { readonly type: 'keepalive_restored' }
   | { readonly type: 'push_name'; readonly name: string }
+  /** The server's word on a message that came after the sender stopped waiting; `whatsappCode` when it refused. */
+  | {
+      readonly type: 'late_ack'
+      readonly messageId: string
+      readonly chat: string
+      readonly whatsappCode: number | undefined
+    }
   | { readonly type: 'closed'; readonly cause: CloseCause }

@@ -108,6 +108,7 @@ export const eventsOfSignal = (signal: EngineSignal, facts: ConnectionFacts): re
     case 'passkey_state':
     case 'caught_up':
     case 'push_name':
+    case 'late_ack':
       return []
   }
 }

@@ -1,0 +1,198 @@
+import {
+  DEFAULT_CONNECTION_CONFIG,
+  makeWASocket,
+  proto,
+  USyncQuery,
+  USyncUser,
+  type WABrowserDescription,
+  type WASocket,
+} from 'baileys'
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '../../kernel/clock.ts'
+import { ParleyError } from '../../kernel/errors.ts'
+import { KeyedQueue } from '../../kernel/keyed-queue.ts'
+import type { Logger } from '../../kernel/logger.ts'
+import type { SignalKeyRepository } from '../../storage/index.ts'
+import type { Account, Engine, EngineSession, OpenSession } from '../index.ts'
+import { accountOf } from './account.ts'
+import { AuthStore } from './auth-store.ts'
+import { createBaileysLogger } from './baileys-logger.ts'
+import { createDeviceCache, createSharedDeviceCache } from './device-cache.ts'
+import { Incoming } from './incoming.ts'
+import { createSharedLidCache, LidMap } from './lid-map.ts'
+import { pinNoiseRoot } from './noise-root.ts'
+import { PasskeyLinking } from './passkey.ts'
+import { RustSignalCore } from './rust-signal-core.ts'
+import { BaileysSession } from './session.ts'
+import { sliceOf } from './session-cache.ts'
+import type { SignalCore } from './signal-core.ts'
+import { createSignalRepository } from './signal-repository.ts'
+import { type ServiceAddress, Transport } from './transport.ts'
+
+export interface BaileysEngineOptions {
+  readonly keys: SignalKeyRepository
+  /** What was sent, for recipients who ask for it again: the encoded `Message`, or undefined. */
+  readonly sentContent: (deviceId: string, chat: string, messageId: string) => Promise<Uint8Array | undefined>
+  readonly service: ServiceAddress
+  /** Name shown under "linked devices". */
+  readonly osName: string
+  /** Baileys' own lines from this level on. */
+  readonly protocolLogLevel: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly version?: readonly [number, number, number]
+  readonly keepAliveIntervalMs?: number
+  readonly connectTimeoutMs?: number
+  readonly passkeyHandoffLifetimeMs?: number
+  readonly signalCore?: SignalCore
+}
+
+/** Key material that was refused since the start, by kind. */
+export interface RefusalCounts {
+  message: number
+  sender_key_message: number
+  pre_key_bundle: number
+}
+
+/** Engine on Baileys: one socket per device; caches, agents and the Signal core are shared by all. */
+export class BaileysEngine implements Engine {
+  version: readonly [number, number, number]
+  readonly refusals: RefusalCounts = { message: 0, sender_key_message: 0, pre_key_bundle: 0 }
+  readonly #options: BaileysEngineOptions
+  readonly #transport: Transport
+  readonly #core: SignalCore
+  readonly #locks = new KeyedQueue<string>()
+  readonly #lids = createSharedLidCache()
+  readonly #devices = createSharedDeviceCache()
+  readonly #small = new LRUCache<string, NonNullable<unknown>>({ max: 20_000, ttl: 3600_000 })
+
+  constructor(options: BaileysEngineOptions) {
+    this.#options = options
+    this.version = options.version ?? (DEFAULT_CONNECTION_CONFIG.version as [number, number, number])
+    this.#core = options.signalCore ?? new RustSignalCore()
+    this.#transport = new Transport(options.service)
+    pinNoiseRoot(options.service.noiseRoot)
+  }
+
+  async open(request: OpenSession): Promise<EngineSession> {
+    const { deviceId, link } = request
+    const { keys, clock } = this.#options
+    const auth = link ? AuthStore.draft(deviceId, keys) : await AuthStore.load(deviceId, keys)
+    if (!auth) throw new ParleyError('not_linked', 'the device is not linked to a WhatsApp account')
+    const logger = this.#options.logger.child({ device_id: deviceId })
+    const browser: WABrowserDescription = [this.#options.osName, 'Chrome', '']
+    let sock: WASocket | undefined
+    const lidMap = new LidMap({
+      deviceId,
+      repository: keys,
+      cache: this.#lids,
+      ask: (pns) => askLids(sock, pns),
+    })
+    sock = this.#makeSocket(request, auth, lidMap, browser, logger)
+    let session: BaileysSession | undefined
+    const incoming = new Incoming({
+      deviceId,
+      sock,
+      auth,
+      lidMap,
+      intake: request.intake,
+      logger,
+      onStorageFailure: () => session?.close({ kind: 'network', message: 'what came in could not be stored' }),
+    })
+    const passkey = new PasskeyLinking({
+      sock,
+      auth,
+      clock,
+      logger,
+      deviceType: proto.DeviceProps.PlatformType.CHROME,
+      handoffLifetimeMs: this.#options.passkeyHandoffLifetimeMs ?? 5 * 60_000,
+      signal: request.onSignal,
+    })
+    session = new BaileysSession({
+      deviceId,
+      sock,
+      auth,
+      incoming,
+      lidMap,
+      passkey,
+      clock,
+      logger,
+      link,
+      // a pairing request names browser and system; the service knows the common pairs only
+      browser: ['Mac OS', 'Chrome', ''],
+      onSignal: request.onSignal,
+    })
+    return session
+  }
+
+  async storedAccount(deviceId: string): Promise<Account | undefined> {
+    const auth = await AuthStore.load(deviceId, this.#options.keys)
+    return auth && accountOf(auth.creds)
+  }
+
+  async forget(deviceId: string): Promise<void> {
+    await this.#options.keys.forget(deviceId)
+    for (const cache of [this.#lids, this.#devices, this.#small])
+      for (const key of cache.keys()) if (key.startsWith(`${deviceId}|`)) cache.delete(key)
+  }
+
+  #makeSocket(
+    { deviceId, proxyUrl }: OpenSession,
+    auth: AuthStore,
+    lidMap: LidMap,
+    browser: WABrowserDescription,
+    logger: Logger,
+  ): WASocket {
+    const { keys, sentContent, protocolLogLevel, keepAliveIntervalMs, connectTimeoutMs } = this.#options
+    const agent = this.#transport.agentFor(proxyUrl)
+    const small = (name: string) => sliceOf(this.#small, `${deviceId}|${name}`)
+    return makeWASocket({
+      waWebSocketUrl: this.#transport.url,
+      version: [...this.version],
+      browser,
+      auth: { creds: auth.creds, keys: auth.keys },
+      agent: agent as never,
+      fetchAgent: agent as never,
+      logger: createBaileysLogger(logger, protocolLogLevel),
+      keepAliveIntervalMs: keepAliveIntervalMs ?? 30_000,
+      connectTimeoutMs: connectTimeoutMs ?? 20_000,
+      // staying unavailable lets the phone show its own notifications
+      markOnlineOnConnect: false,
+      syncFullHistory: false,
+      emitOwnEvents: false,
+      generateHighQualityLinkPreview: false,
+      // our own message store answers requests for a copy; 512 messages and their timers per session are saved
+      enableRecentMessageCache: false,
+      transactionOpts: { maxCommitRetries: 3, delayBetweenTriesMs: 200 },
+      appStateMacVerification: { patch: true, snapshot: true },
+      userDevicesCache: createDeviceCache({ deviceId, repository: keys, shared: this.#devices }),
+      msgRetryCounterCache: small('retry'),
+      callOfferCache: small('call'),
+      placeholderResendCache: small('placeholder'),
+      getMessage: async (key) => {
+        const content = key.id ? await sentContent(deviceId, key.remoteJid ?? '', key.id) : undefined
+        return content && proto.Message.decode(content)
+      },
+      makeSignalRepository: () =>
+        createSignalRepository({
+          deviceId,
+          auth,
+          repository: keys,
+          core: this.#core,
+          lidMap,
+          locks: this.#locks,
+          logger,
+          onRefused: (what) => {
+            this.refusals[what]++
+          },
+        }),
+    })
+  }
+}
+
+const askLids = async (sock: WASocket | undefined, pns: string[]) => {
+  const query = new USyncQuery().withLIDProtocol().withContext('background')
+  for (const pn of pns) query.withUser(new USyncUser().withId(pn))
+  const answer = await sock?.executeUSyncQuery(query)
+  return answer?.list.flatMap(({ id, lid }) => (typeof lid === 'string' && lid ? [{ pn: id, lid }] : []))
+}

@@ -1,0 +1,242 @@
+import {
+  type BinaryNode,
+  cleanMessage,
+  decryptMessageNode,
+  getBinaryNodeChild,
+  getHistoryMsg,
+  jidDecode,
+  jidNormalizedUser,
+  MISSING_KEYS_ERROR_TEXT,
+  NACK_REASONS,
+  NO_MESSAGE_FOUND_ERROR_TEXT,
+  proto,
+  type WAMessage,
+  type WASocket,
+} from 'baileys'
+import { isParleyError, messageOf } from '../../kernel/errors.ts'
+import type { Logger } from '../../kernel/logger.ts'
+import type { Intake } from '../index.ts'
+import type { AuthStore } from './auth-store.ts'
+import type { LidMap } from './lid-map.ts'
+import { isDeviceTalk } from './message-content.ts'
+import { type Self, toMessageOccurrence, toReceiptOccurrence } from './occurrence.ts'
+import { STORAGE_FAILURE } from './signal-repository.ts'
+
+/**
+ * Messages and receipts as they come in: decrypted, committed, and only then acknowledged.
+ *
+ * Baileys acknowledges before anybody has stored anything, and drops buffered events when the socket ends. So its
+ * listeners for `message` and `receipt` are taken off and these stand in their place; the rest of Baileys (retry
+ * requests, history, app state) is still asked to do its part. One stanza at a time per session, in order.
+ *
+ *   stanza -> decrypt (ratchet + journal committed) -> intake (message, event, deliveries committed) -> receipt / ack
+ *
+ * When our own storage fails, nothing is acknowledged and the connection is closed: WhatsApp keeps the stanza and sends
+ * it again. A sender's mistake is acknowledged like WhatsApp Web does: retry request, or a NACK with its reason.
+ */
+export class Incoming {
+  readonly #deviceId: string
+  readonly #sock: WASocket
+  readonly #auth: AuthStore
+  readonly #lidMap: LidMap
+  readonly #intake: Intake
+  readonly #logger: Logger
+  readonly #onStorageFailure: (error: unknown) => void
+  readonly #stockReceipt: (node: BinaryNode) => unknown
+  #tail: Promise<void> = Promise.resolve()
+  #stopped = false
+
+  constructor(deps: {
+    readonly deviceId: string
+    readonly sock: WASocket
+    readonly auth: AuthStore
+    readonly lidMap: LidMap
+    readonly intake: Intake
+    readonly logger: Logger
+    /** Called when a stanza could not be stored; the session must close its socket. */
+    readonly onStorageFailure: (error: unknown) => void
+  }) {
+    this.#deviceId = deps.deviceId
+    this.#sock = deps.sock
+    this.#auth = deps.auth
+    this.#lidMap = deps.lidMap
+    this.#intake = deps.intake
+    this.#logger = deps.logger
+    this.#onStorageFailure = deps.onStorageFailure
+    this.#stockReceipt = replaceListener(deps.sock, 'CB:receipt', (node) => this.#enqueue(() => this.#receipt(node)))
+    replaceListener(deps.sock, 'CB:message', (node) => this.#enqueue(() => this.#message(node)))
+  }
+
+  /** Nothing more is taken; resolves when what was being handled is done. */
+  stop(): Promise<void> {
+    this.#stopped = true
+    return this.#tail
+  }
+
+  #enqueue(task: () => Promise<void>): void {
+    this.#tail = this.#tail.then(async () => {
+      if (this.#stopped) return
+      try {
+        await task()
+      } catch (error) {
+        if (isStorageFailure(error)) {
+          this.#stopped = true
+          this.#onStorageFailure(error)
+        } else this.#logger.error({ reason: messageOf(error) }, 'a stanza could not be handled')
+      }
+    })
+  }
+
+  get #self(): Self {
+    const { me } = this.#auth.creds
+    return { pn: jidNormalizedUser(me?.id), lid: me?.lid ? jidNormalizedUser(me.lid) : undefined }
+  }
+
+  async #message(node: BinaryNode): Promise<void> {
+    const { me } = this.#auth.creds
+    if (!me) return
+    const unencrypted = getBinaryNodeChild(node, 'plaintext')
+    if (unencrypted && !node.attrs.from?.endsWith('@newsletter')) {
+      this.#logger.warn({ from: node.attrs.from, id: node.attrs.id }, 'refused an unencrypted message')
+      return this.#sock.sendMessageAck(node, NACK_REASONS.UnrecognizedStanza)
+    }
+    // message secrets of bots: Baileys cannot open them either
+    if (getBinaryNodeChild(node, 'enc')?.attrs.type === 'msmsg')
+      return this.#sock.sendMessageAck(node, NACK_REASONS.MissingMessageSecret)
+
+    const { fullMessage, category, author, decrypt } = decryptMessageNode(
+      node,
+      me.id,
+      me.lid ?? '',
+      this.#sock.signalRepository,
+      this.#sock.logger as never,
+    )
+    const message = fullMessage as WAMessage
+    await this.#learnNames(message)
+    await decrypt()
+    const failure = message.messageStubParameters?.[0] ?? undefined
+    if (failure?.startsWith(STORAGE_FAILURE)) throw new Error(failure)
+
+    if (message.messageStubType === proto.WebMessageInfo.StubType.CIPHERTEXT && category !== 'peer' && !message.message)
+      return this.#undecrypted(node, message, failure)
+    await this.#decrypted(node, message, category, author)
+  }
+
+  async #decrypted(node: BinaryNode, message: WAMessage, category: string | undefined, author: string): Promise<void> {
+    // the receipt names the sender's device, which cleanMessage takes out of the key
+    const receipt = this.#receiptFor(node, message, category, author)
+    cleanMessage(message, this.#auth.creds.me!.id, this.#auth.creds.me!.lid ?? '')
+    const deviceTalk = category === 'peer' || isDeviceTalk(message.message)
+    if (!deviceTalk)
+      await this.#intake(this.#deviceId, await toMessageOccurrence(node, message, this.#self, this.#lidMap))
+    if (message.message?.protocolMessage) {
+      // key shares, history and the like: Baileys acts on them; it may ask the service, so nobody waits in line for it
+      void this.#sock
+        .upsertMessage(message, 'notify')
+        .then(() => this.#auth.settled())
+        .then(receipt)
+        .catch((error: unknown) => this.#logger.warn({ reason: messageOf(error) }, 'a protocol message failed'))
+      return
+    }
+    await this.#quietly(receipt)
+  }
+
+  async #undecrypted(node: BinaryNode, message: WAMessage, failure: string | undefined): Promise<void> {
+    if (failure === MISSING_KEYS_ERROR_TEXT) return this.#sock.sendMessageAck(node, NACK_REASONS.ParsingError)
+    await this.#intake(this.#deviceId, await toMessageOccurrence(node, message, this.#self, this.#lidMap))
+    if (failure === NO_MESSAGE_FOUND_ERROR_TEXT) return this.#askPhone(node, message)
+    await this.#quietly(() => this.#sock.sendRetryRequest(node, !getBinaryNodeChild(node, 'enc')))
+    await this.#quietly(() => this.#sock.sendMessageAck(node, NACK_REASONS.UnhandledError))
+  }
+
+  /** The message came without content for this device; the phone has it, unless it is of a kind that is never shared. */
+  async #askPhone(node: BinaryNode, message: WAMessage): Promise<void> {
+    const unavailable = getBinaryNodeChild(node, 'unavailable')?.attrs.type
+    const neverShared = /^(bot|hosted|view_once)_unavailable_fanout$/.test(unavailable ?? '')
+    if (!neverShared)
+      this.#sock
+        .requestPlaceholderResend(message.key, {
+          key: message.key,
+          messageTimestamp: message.messageTimestamp,
+        } as never)
+        .catch((error: unknown) => this.#logger.warn({ reason: messageOf(error) }, 'asking the phone failed'))
+    await this.#quietly(() => this.#sock.sendMessageAck(node))
+  }
+
+  #receiptFor(node: BinaryNode, message: WAMessage, category: string | undefined, author: string): () => Promise<void> {
+    const { remoteJid, remoteJidAlt, id, fromMe } = message.key
+    let { participant } = message.key
+    if (!remoteJid || !id) return () => this.#sock.sendMessageAck(node)
+    if (remoteJid.endsWith('@newsletter')) return () => this.#sock.sendMessageAck(node)
+    // types as WhatsApp Web: peer_msg to our phone, sender for copies of our own, inactive while we are not available
+    let type: 'peer_msg' | 'sender' | 'inactive' | undefined
+    if (category === 'peer') type = 'peer_msg'
+    else if (fromMe) {
+      type = 'sender'
+      if (remoteJid.endsWith('@lid') || remoteJidAlt?.endsWith('@lid')) participant = author
+    } else if (!this.#active) type = 'inactive'
+    const history = getHistoryMsg(message.message ?? {})
+    return async () => {
+      await this.#sock.sendReceipt(remoteJid, participant ?? undefined, [id], type as never)
+      if (history) await this.#sock.sendReceipt(jidNormalizedUser(remoteJid), undefined, [id], 'hist_sync')
+    }
+  }
+
+  /** Whether delivery receipts count as active: the device announced itself as available. */
+  #active = false
+  setActive(active: boolean): void {
+    this.#active = active
+  }
+
+  async #receipt(node: BinaryNode): Promise<void> {
+    if (node.attrs.type === 'retry') {
+      // Baileys encrypts the message anew for whoever asks, and acknowledges; that may take a key fetch
+      const { offline: _, ...attrs } = node.attrs
+      void Promise.resolve(this.#stockReceipt({ ...node, attrs })).catch((error: unknown) =>
+        this.#logger.warn({ reason: messageOf(error) }, 'a retry request failed'),
+      )
+      return
+    }
+    const occurrence = await toReceiptOccurrence(node, this.#self, this.#lidMap)
+    if (occurrence) await this.#intake(this.#deviceId, occurrence)
+    await this.#quietly(() => this.#sock.sendMessageAck(node))
+  }
+
+  /** Keeps the pair of names that the stanza gives, and moves sessions that stood under the phone number. */
+  async #learnNames({ key }: WAMessage): Promise<void> {
+    const alternative = key.participantAlt ?? key.remoteJidAlt
+    const primary = key.participant ?? key.remoteJid
+    if (!alternative || !primary || key.fromMe) return
+    const [lid, pn] = jidDecode(alternative)?.server === 'lid' ? [alternative, primary] : [primary, alternative]
+    if (await this.#lidMap.storedPn(lid)) return
+    await this.#lidMap.storeLIDPNMappings([{ lid, pn }])
+    await this.#sock.signalRepository.migrateSession(pn, lid)
+  }
+
+  /** An acknowledgement that cannot leave is not ours to mend: the stanza comes again on the next connection. */
+  async #quietly(send: () => Promise<unknown>): Promise<void> {
+    try {
+      await send()
+    } catch (error) {
+      this.#logger.debug({ reason: messageOf(error) }, 'an acknowledgement did not leave')
+    }
+  }
+}
+
+const isStorageFailure = (error: unknown): boolean =>
+  isParleyError(error, 'storage_unavailable') ||
+  isParleyError(error, 'conflict') ||
+  messageOf(error).startsWith(STORAGE_FAILURE)
+
+/** Takes Baileys' only listener for a stanza off, puts ours in its place, and answers Baileys'. */
+const replaceListener = (
+  sock: WASocket,
+  name: string,
+  listener: (node: BinaryNode) => void,
+): ((node: BinaryNode) => unknown) => {
+  const [stock, ...others] = sock.ws.listeners(name)
+  if (!stock || others.length > 0) throw new Error(`expected exactly one listener of Baileys for ${name}`)
+  sock.ws.off(name, stock as never)
+  sock.ws.on(name, listener)
+  return stock as (node: BinaryNode) => unknown
+}

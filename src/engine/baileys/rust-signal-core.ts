@@ -1,0 +1,124 @@
+import {
+  GroupCipher,
+  GroupSessionBuilder,
+  ProtocolAddress,
+  SenderKeyDistributionMessage,
+  SenderKeyName,
+  SessionBuilder,
+  SessionCipher,
+  SessionRecord,
+  type SignalStorage,
+} from 'whatsapp-rust-bridge'
+import { messageOf } from '../../kernel/errors.ts'
+import { readSessionRecord } from './session-record.ts'
+import type {
+  SessionFacts,
+  SignalAddress,
+  SignalBundle,
+  SignalCiphertext,
+  SignalCore,
+  SignalStore,
+} from './signal-core.ts'
+
+interface Freeable {
+  free(): void
+}
+
+/**
+ * SignalCore on whatsapp-rust-bridge (WASM). Two traps are kept away here: it throws strings, and freeing an object
+ * while a call on it is pending ends the process ("memory access out of bounds"), so objects live for one call and are
+ * freed only after it has settled.
+ */
+export class RustSignalCore implements SignalCore {
+  async encrypt(store: SignalStore, address: SignalAddress, plaintext: Uint8Array): Promise<SignalCiphertext> {
+    const { type, body } = await this.#use(new SessionCipher(adapt(store), toBridge(address)), (cipher) =>
+      cipher.encrypt(plaintext),
+    )
+    return { type: type === PRE_KEY_MESSAGE ? 'pkmsg' : 'msg', body: Buffer.from(body) }
+  }
+
+  decrypt(store: SignalStore, address: SignalAddress, { type, body }: SignalCiphertext): Promise<Uint8Array> {
+    return this.#use(new SessionCipher(adapt(store), toBridge(address)), (cipher) =>
+      type === 'pkmsg' ? cipher.decryptPreKeyWhisperMessage(body) : cipher.decryptWhisperMessage(body),
+    )
+  }
+
+  async processBundle(store: SignalStore, address: SignalAddress, bundle: SignalBundle): Promise<void> {
+    await this.#use(new SessionBuilder(adapt(store), toBridge(address)), (builder) =>
+      builder.processPreKeyBundle({
+        registrationId: bundle.registrationId,
+        identityKey: bundle.identityKey,
+        signedPreKey: { ...bundle.signedPreKey },
+        preKey: bundle.preKey && { ...bundle.preKey },
+      }),
+    )
+  }
+
+  encryptGroup(store: SignalStore, group: string, sender: SignalAddress, plaintext: Uint8Array): Promise<Uint8Array> {
+    return this.#use(new GroupCipher(adapt(store), group, toBridge(sender)), (cipher) => cipher.encrypt(plaintext))
+  }
+
+  decryptGroup(store: SignalStore, group: string, sender: SignalAddress, ciphertext: Uint8Array): Promise<Uint8Array> {
+    return this.#use(new GroupCipher(adapt(store), group, toBridge(sender)), (cipher) => cipher.decrypt(ciphertext))
+  }
+
+  async createDistribution(store: SignalStore, group: string, sender: SignalAddress): Promise<Uint8Array> {
+    const name = new SenderKeyName(group, toBridge(sender))
+    const message = await this.#use(new GroupSessionBuilder(adapt(store)), (builder) => builder.create(name))
+    return message.serialize()
+  }
+
+  async processDistribution(
+    store: SignalStore,
+    group: string,
+    sender: SignalAddress,
+    message: Uint8Array,
+  ): Promise<void> {
+    const name = new SenderKeyName(group, toBridge(sender))
+    await this.#use(new GroupSessionBuilder(adapt(store)), (builder) =>
+      builder.process(name, SenderKeyDistributionMessage.deserialize(message)),
+    )
+  }
+
+  senderKeyId(group: string, sender: SignalAddress): string {
+    return new SenderKeyName(group, toBridge(sender)).toString()
+  }
+
+  readSession(record: Uint8Array): SessionFacts {
+    const parsed = SessionRecord.deserialize(record)
+    try {
+      return { open: parsed.haveOpenSession(), ...readSessionRecord(record) }
+    } finally {
+      parsed.free()
+    }
+  }
+
+  async #use<O extends Freeable, R>(object: O, call: (object: O) => Promise<R>): Promise<R> {
+    try {
+      return await call(object)
+    } catch (thrown) {
+      throw thrown instanceof Error ? thrown : new Error(messageOf(thrown))
+    } finally {
+      object.free()
+    }
+  }
+}
+
+/** CiphertextMessage type number of a PreKeySignalMessage in libsignal. */
+const PRE_KEY_MESSAGE = 3
+
+const toBridge = ({ name, deviceId }: SignalAddress): ProtocolAddress => new ProtocolAddress(name, deviceId)
+
+const adapt = (store: SignalStore): SignalStorage => ({
+  loadSession: (address) => store.loadSession(address),
+  storeSession: (address, record) => store.storeSession(address, record.serialize()),
+  getOurIdentity: () => store.identity(),
+  getOurRegistrationId: () => store.registrationId(),
+  // trust on first use, as WhatsApp Web: a changed identity is told to the user, not refused
+  isTrustedIdentity: () => true,
+  loadPreKey: (id) => store.loadPreKey(id),
+  removePreKey: (id) => store.removePreKey(id),
+  loadSignedPreKey: (id) => store.loadSignedPreKey(id),
+  loadSenderKey: (id) => store.loadSenderKey(id),
+  storeSenderKey: (id, record) => store.storeSenderKey(id, record),
+})

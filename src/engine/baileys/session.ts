@@ -1,0 +1,320 @@
+import {
+  type BinaryNode,
+  type ConnectionState,
+  generateWAMessage,
+  jidNormalizedUser,
+  proto,
+  USyncQuery,
+  USyncUser,
+  type WABrowserDescription,
+  type WAMessage,
+  type WASocket,
+} from 'baileys'
+import type { Clock } from '../../kernel/clock.ts'
+import { messageOf, ParleyError } from '../../kernel/errors.ts'
+import type { Logger } from '../../kernel/logger.ts'
+import type {
+  Account,
+  CloseCause,
+  EngineSession,
+  EngineSignal,
+  LinkRequest,
+  PasskeyPort,
+  SendOutcome,
+  SendText,
+} from '../index.ts'
+import { accountOf } from './account.ts'
+import type { AuthStore } from './auth-store.ts'
+import { toCloseCause } from './close-cause.ts'
+import { orTimeout, toEngineError } from './engine-errors.ts'
+import type { Incoming } from './incoming.ts'
+import type { LidMap } from './lid-map.ts'
+import { requestPairingCode } from './pairing-code.ts'
+import type { PasskeyLinking } from './passkey.ts'
+
+/** WhatsApp shows the first QR code for 60 s, each later one for 20 s; a pairing code lives as long as all six together. */
+const FIRST_QR_MS = 60_000
+const NEXT_QR_MS = 20_000
+const PAIRING_CODE_MS = 160_000
+
+/**
+ * One Baileys socket as an EngineSession. Everything Baileys tells about the connection becomes a signal here; `closed`
+ * comes last and once, after all that was being stored is durable.
+ */
+export class BaileysSession implements EngineSession {
+  readonly deviceId: string
+  readonly passkey: PasskeyPort
+  readonly #sock: WASocket
+  readonly #auth: AuthStore
+  readonly #incoming: Incoming
+  readonly #lidMap: LidMap
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #link: LinkRequest | undefined
+  readonly #browser: WABrowserDescription
+  readonly #onSignal: (signal: EngineSignal) => void
+  readonly #passkey: PasskeyLinking
+  /** Messages whose answer somebody waits for. */
+  readonly #awaited = new Set<string>()
+  #qrCount = 0
+  #codeAsked = false
+  #open = false
+  #localCause: CloseCause | undefined
+  #closed = false
+
+  constructor(deps: {
+    readonly deviceId: string
+    readonly sock: WASocket
+    readonly auth: AuthStore
+    readonly incoming: Incoming
+    readonly lidMap: LidMap
+    readonly passkey: PasskeyLinking
+    readonly clock: Clock
+    readonly logger: Logger
+    readonly link: LinkRequest | undefined
+    readonly browser: WABrowserDescription
+    readonly onSignal: (signal: EngineSignal) => void
+  }) {
+    this.deviceId = deps.deviceId
+    this.passkey = deps.passkey
+    this.#passkey = deps.passkey
+    this.#sock = deps.sock
+    this.#auth = deps.auth
+    this.#incoming = deps.incoming
+    this.#lidMap = deps.lidMap
+    this.#clock = deps.clock
+    this.#logger = deps.logger
+    this.#link = deps.link
+    this.#browser = deps.browser
+    this.#onSignal = deps.onSignal
+    deps.sock.ev.on('connection.update', (update) => this.#onUpdate(update))
+    deps.sock.ev.on('creds.update', (update) => this.#onCredentials(update))
+    deps.sock.ws.on('CB:ack,class:message', (node: BinaryNode) => this.#onAck(node))
+  }
+
+  get account(): Account | undefined {
+    return this.#auth.isDraft ? undefined : accountOf(this.#auth.creds)
+  }
+
+  async sendText(
+    { messageId, chat, text, quoted }: SendText,
+    ackTimeoutMs: number,
+    built: (content: Uint8Array) => Promise<void>,
+  ): Promise<SendOutcome> {
+    this.#assertOpen()
+    try {
+      const message = await generateWAMessage(
+        chat,
+        // null: Baileys would fetch URLs in the text from inside our network
+        { text, linkPreview: null },
+        {
+          userJid: this.#auth.creds.me!.id,
+          messageId,
+          logger: this.#sock.logger as never,
+          upload: () => Promise.reject(new Error('a text has nothing to upload')),
+          ...(quoted ? { quoted: quotedMessage(chat, quoted) } : {}),
+        },
+      )
+      await built(proto.Message.encode(message.message!).finish())
+      return await this.#relay(chat, message.message!, messageId, ackTimeoutMs)
+    } catch (error) {
+      throw toEngineError(error, 'sending a message')
+    }
+  }
+
+  async resend(messageId: string, chat: string, content: Uint8Array, ackTimeoutMs: number): Promise<SendOutcome> {
+    this.#assertOpen()
+    try {
+      // whoever got the sender key of the lost copy may not have it: hand it out again
+      if (chat.endsWith('@g.us')) await this.#auth.keys.set({ 'sender-key-memory': { [chat]: null } })
+      return await this.#relay(chat, proto.Message.decode(content), messageId, ackTimeoutMs)
+    } catch (error) {
+      throw toEngineError(error, 'sending a message again')
+    }
+  }
+
+  async #relay(chat: string, content: proto.IMessage, messageId: string, timeoutMs: number): Promise<SendOutcome> {
+    // listening before sending: the answer may be quick
+    const answer = this.#sock.waitForMessage<{ attrs: Record<string, string> }>(messageId, timeoutMs)
+    const heard = answer.then(
+      (ack) => ack,
+      () => undefined,
+    )
+    this.#awaited.add(messageId)
+    try {
+      await this.#sock.relayMessage(chat, content, { messageId })
+    } catch (error) {
+      this.#awaited.delete(messageId)
+      throw error
+    }
+    const ack = await heard
+    this.#awaited.delete(messageId)
+    if (!ack) return { outcome: 'unknown' }
+    if (ack.attrs.error) return { outcome: 'refused', whatsappCode: Number(ack.attrs.error) }
+    return { outcome: 'server_ack', timestamp: Number(ack.attrs.t) || Math.floor(this.#clock.now() / 1000) }
+  }
+
+  async lookUpPhone(phone: string): Promise<{ jid: string; lid: string | undefined } | undefined> {
+    const pn = `${phone}@s.whatsapp.net`
+    const known = await this.#lidMap.storedLid(pn)
+    if (known) return { jid: pn, lid: known }
+    this.#assertOpen()
+    try {
+      const query = new USyncQuery()
+        .withContactProtocol()
+        .withLIDProtocol()
+        .withUser(new USyncUser().withPhone(`+${phone}`))
+      const answer = orTimeout(await this.#sock.executeUSyncQuery(query), 'looking up a number')
+      const found = answer.list.find((entry) => entry.contact === true)
+      if (!found) return undefined
+      const lid = typeof found.lid === 'string' ? found.lid : undefined
+      if (lid) await this.#lidMap.storeLIDPNMappings([{ lid, pn: found.id }])
+      return { jid: jidNormalizedUser(found.id), lid }
+    } catch (error) {
+      throw toEngineError(error, 'looking up a number')
+    }
+  }
+
+  async sendPresence(state: 'available' | 'unavailable'): Promise<void> {
+    this.#assertOpen()
+    await this.#sock.sendPresenceUpdate(state)
+    this.#incoming.setActive(state === 'available')
+  }
+
+  async sendChatState(chat: string, state: 'composing' | 'recording' | 'paused'): Promise<void> {
+    this.#assertOpen()
+    await this.#sock.sendPresenceUpdate(state, chat)
+  }
+
+  async markRead(chat: string, sender: string | undefined, messageIds: readonly string[]): Promise<void> {
+    this.#assertOpen()
+    const keys = messageIds.map((id) => ({
+      remoteJid: chat,
+      id,
+      fromMe: false,
+      ...(sender && sender !== chat ? { participant: sender } : {}),
+    }))
+    try {
+      await this.#sock.readMessages(keys)
+    } catch (error) {
+      throw toEngineError(error, 'marking messages as read')
+    }
+  }
+
+  async logout(): Promise<void> {
+    const jid = this.#auth.creds.me?.id
+    this.#assertOpen()
+    const attrs = { to: 's.whatsapp.net', type: 'set', xmlns: 'md' }
+    const child = { tag: 'remove-companion-device', attrs: { jid: jid!, reason: 'user_initiated' } }
+    this.#localCause = { kind: 'logged_out' }
+    try {
+      orTimeout(await this.#sock.query({ tag: 'iq', attrs, content: [child] }), 'logging out')
+    } catch (error) {
+      // the service may close the stream instead of answering: that is the answer
+      if (!this.#closed) throw toEngineError(error, 'logging out')
+    }
+    this.close({ kind: 'logged_out' })
+  }
+
+  close(cause: CloseCause): void {
+    this.#localCause ??= cause
+    this.#sock.end(undefined).catch((error: unknown) => {
+      this.#logger.debug({ reason: messageOf(error) }, 'closing a socket')
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#closed) this.close({ kind: 'local', message: 'stopped' })
+    await this.#incoming.stop()
+    await this.#auth.settled().catch((error: unknown) => {
+      this.#logger.warn({ reason: messageOf(error) }, 'a key write was lost at the end of a session')
+    })
+  }
+
+  #assertOpen(): void {
+    if (!this.#open || this.#closed) throw new ParleyError('not_connected', 'the device is not connected to WhatsApp')
+  }
+
+  #onUpdate(update: Partial<ConnectionState>): void {
+    if (update.connection === 'connecting') this.#onSignal({ type: 'connecting' })
+    if (update.qr) this.#onQr(update.qr)
+    if (update.isNewLogin) this.#onPaired()
+    if (update.connection === 'open') {
+      this.#open = true
+      this.#onSignal({ type: 'open' })
+    }
+    if (update.receivedPendingNotifications) this.#onSignal({ type: 'caught_up' })
+    if (update.connection === 'close') void this.#onClose(update.lastDisconnect?.error)
+  }
+
+  #onQr(code: string): void {
+    const lifetime = this.#qrCount++ === 0 ? FIRST_QR_MS : NEXT_QR_MS
+    if (this.#link?.method === 'qr') this.#onSignal({ type: 'qr', code, expiresAt: this.#clock.now() + lifetime })
+    else if (this.#link?.method === 'code' && !this.#codeAsked) {
+      this.#codeAsked = true
+      requestPairingCode(this.#sock, this.#auth, this.#browser, this.#link.phone).then(
+        (pairingCode) =>
+          this.#onSignal({
+            type: 'pairing_code',
+            code: pairingCode,
+            expiresAt: this.#clock.now() + PAIRING_CODE_MS,
+          }),
+        (error: unknown) => this.close({ kind: 'pairing_error', message: messageOf(error) }),
+      )
+    }
+  }
+
+  /** pair-success held: the account becomes durable; the service then restarts the connection (515). */
+  #onPaired(): void {
+    this.#passkey.finish()
+    const stored = this.#auth.persist()
+    stored.then(
+      () => {
+        const account = accountOf(this.#auth.creds)
+        if (account)
+          this.#onSignal({
+            type: 'paired',
+            jid: account.jid,
+            lid: account.lid,
+            platform: account.platform,
+            businessName: account.businessName,
+          })
+      },
+      (error: unknown) =>
+        this.close({ kind: 'network', message: `the account could not be stored: ${messageOf(error)}` }),
+    )
+  }
+
+  #onCredentials(update: { me?: { name?: string } | undefined }): void {
+    this.#auth.save().catch((error: unknown) => {
+      this.close({ kind: 'network', message: `credentials could not be stored: ${messageOf(error)}` })
+    })
+    const name = update.me?.name
+    if (name && name !== '~' && !this.#auth.isDraft) this.#onSignal({ type: 'push_name', name })
+  }
+
+  #onAck({ attrs }: BinaryNode): void {
+    if (!attrs.id || this.#awaited.has(attrs.id)) return
+    const whatsappCode = attrs.error === undefined ? undefined : Number(attrs.error)
+    this.#onSignal({ type: 'late_ack', messageId: attrs.id, chat: jidNormalizedUser(attrs.from), whatsappCode })
+  }
+
+  async #onClose(error: unknown): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#open = false
+    await this[Symbol.asyncDispose]()
+    this.#onSignal({ type: 'closed', cause: this.#localCause ?? toCloseCause(error, this.#clock.now()) })
+  }
+}
+
+const quotedMessage = (chat: string, quoted: NonNullable<SendText['quoted']>): WAMessage =>
+  proto.WebMessageInfo.create({
+    key: {
+      remoteJid: chat,
+      id: quoted.messageId,
+      fromMe: quoted.fromMe,
+      ...(chat.endsWith('@g.us') ? { participant: quoted.sender } : {}),
+    },
+    message: proto.Message.decode(quoted.content),
+  }) as WAMessage

@@ -1,0 +1,416 @@
+import type { Account, Engine, EngineSession, EngineSignal, Intake, LinkRequest } from '../engine/index.ts'
+import type { Backoff } from '../kernel/backoff.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { messageOf, ParleyError } from '../kernel/errors.ts'
+import type { Logger } from '../kernel/logger.ts'
+import type { Semaphore } from '../kernel/semaphore.ts'
+import type { DeviceChange } from '../storage/index.ts'
+import type { LinkStart, LinkState, LiveStatus, PairingFailure } from './index.ts'
+import { Pairing } from './pairing.ts'
+import { nextStep } from './reconnect-policy.ts'
+
+/** What is told about a connection: to the event log, and to the device's row. */
+export interface SignalFacts {
+  readonly account: Account | undefined
+  /** True when this connection had been open before the signal. */
+  readonly wasOpen: boolean
+  /** 0 = the first connection, 1.. = the attempt to come back. */
+  readonly attempt: number
+  readonly now: number
+}
+
+export interface DeviceSessionDeps {
+  readonly deviceId: string
+  readonly proxyUrl: string | undefined
+  readonly engine: Engine
+  readonly intake: Intake
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly backoff: Backoff
+  readonly random: () => number
+  /** Bounds how many devices connect at once. */
+  readonly gate: Semaphore
+  /** Writes the event of a signal; called in order, awaited before the next. */
+  readonly announce: (deviceId: string, signal: EngineSignal, facts: SignalFacts) => Promise<void>
+  readonly saveDevice: (deviceId: string, change: DeviceChange) => Promise<void>
+  readonly refreshVersion: () => Promise<void>
+  /** Called with each open connection: what waited to be sent goes out. */
+  readonly onOpen: (deviceId: string, session: EngineSession) => void
+  readonly onLateAck: (deviceId: string, ack: Extract<EngineSignal, { type: 'late_ack' }>) => void
+}
+
+/** How long a login may take before the connection is given up. */
+const LOGIN_DEADLINE_MS = 60_000
+
+/**
+ * The life of one device in this process.
+ *
+ *   idle --link--> linking --paired, 515--> connecting --success--> open
+ *   idle --start-> connecting <--delay-- waiting <--lost-- open
+ *   open --401--> idle (forgotten)     open --440, 403, 406, local--> stopped --reconnect--> connecting
+ *
+ * There is at most one engine session at any time: a new one is opened only after the old one said `closed`. What an
+ * old one still says is not heard.
+ */
+export class DeviceSession {
+  readonly deviceId: string
+  readonly #deps: DeviceSessionDeps
+  #phase: 'idle' | 'linking' | 'connecting' | 'open' | 'waiting' | 'stopped' = 'idle'
+  #stopReason = ''
+  #engine: EngineSession | undefined
+  /** Settles when the current engine session has closed. */
+  #closed: Promise<void> = Promise.resolve()
+  #account: Account | undefined
+  #pairing: Pairing | undefined
+  #failures = 0
+  #attempt = 0
+  #keepaliveLost = false
+  #cancelRetry: () => void = () => undefined
+  #openWaiters = new Set<(outcome: 'open' | string) => void>()
+  #telling: Promise<void> = Promise.resolve()
+  #disposed = false
+
+  constructor(deps: DeviceSessionDeps, account: Account | undefined) {
+    this.deviceId = deps.deviceId
+    this.#deps = deps
+    this.#account = account
+  }
+
+  get account(): Account | undefined {
+    return this.#account
+  }
+
+  /** The connection, when messages can be sent over it. */
+  get connection(): EngineSession | undefined {
+    return this.#phase === 'open' ? this.#engine : undefined
+  }
+
+  get status(): LiveStatus {
+    const isLoggedIn = this.#account !== undefined
+    const isConnected = this.#phase === 'open'
+    const clientLoaded = this.#phase !== 'idle'
+    const error = isConnected
+      ? ''
+      : !isLoggedIn
+        ? 'client not logged in'
+        : this.#phase === 'stopped' && this.#stopReason !== ''
+          ? `client not connected: ${this.#stopReason}`
+          : 'client not connected'
+    return { clientLoaded, isConnected, isLoggedIn, error }
+  }
+
+  get linkState(): LinkState {
+    if (this.#pairing) return this.#pairing.state
+    return this.#account ? { state: 'linked', jid: this.#account.jid } : { state: 'idle' }
+  }
+
+  get pairing(): Pairing | undefined {
+    return this.#pairing?.isOver ? undefined : this.#pairing
+  }
+
+  /** The engine session of a linking that is under way. */
+  get linkingSession(): EngineSession | undefined {
+    return this.pairing ? this.#engine : undefined
+  }
+
+  /** Connects a linked device; does nothing when it is connecting or open. */
+  start(): void {
+    if (this.#disposed || !this.#account) return
+    if (this.#phase === 'open' || this.#phase === 'connecting' || this.#phase === 'linking') return
+    this.#cancelRetry()
+    void this.#connect()
+  }
+
+  /** Starts linking, or joins the linking of the same kind that is under way. */
+  async link(request: LinkRequest): Promise<LinkStart> {
+    if (this.#account) {
+      this.start()
+      return { kind: 'already_linked' }
+    }
+    const running = this.pairing
+    if (running && running.request.method === 'qr' && request.method === 'qr')
+      return { kind: 'offer', offer: await running.offer() }
+    if (running) {
+      running.fail('expired', 'another linking took its place')
+      this.#engine?.close({ kind: 'local', message: 'another linking took its place' })
+    }
+    const pairing = new Pairing({
+      request,
+      clock: this.#deps.clock,
+      passkey: () => this.#engine?.passkey.status(),
+      onDeadline: (reason) => this.#onPairingDeadline(pairing, reason),
+    })
+    this.#pairing = pairing
+    this.#phase = 'linking'
+    // two callers that come at once: the second finds the first one's pairing above, and one socket is opened
+    void this.#openForLinking(pairing)
+    return { kind: 'offer', offer: await pairing.offer() }
+  }
+
+  /** Resolves when open; @throws not_connected when it does not come about within `timeoutMs` */
+  waitUntilOpen(timeoutMs: number): Promise<void> {
+    if (this.#phase === 'open') return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const settle = (outcome: string) => {
+        cancel()
+        this.#openWaiters.delete(settle)
+        if (outcome === 'open') resolve()
+        else reject(new ParleyError('not_connected', `the device is not connected to WhatsApp: ${outcome}`))
+      }
+      const cancel = this.#deps.clock.after(timeoutMs, () => settle('it did not come back in time'))
+      this.#openWaiters.add(settle)
+    })
+  }
+
+  /** True when a connection is there or being made or planned. */
+  get isComing(): boolean {
+    return this.#phase === 'open' || this.#phase === 'connecting' || this.#phase === 'waiting'
+  }
+
+  /** Closes what is open and connects again. @throws not_connected */
+  async reconnect(timeoutMs: number): Promise<void> {
+    this.#cancelRetry()
+    const engine = this.#engine
+    this.#phase = 'stopped'
+    engine?.close({ kind: 'local', message: 'reconnect' })
+    await this.#closed
+    this.#failures = 0
+    this.start()
+    await this.waitUntilOpen(timeoutMs)
+  }
+
+  /** Logs out on WhatsApp where it can, and forgets the account. */
+  async logout(): Promise<void> {
+    this.#cancelRetry()
+    const connection = this.connection
+    if (connection)
+      await connection.logout().catch((error: unknown) => {
+        this.#deps.logger.warn(
+          { device_id: this.deviceId, reason: messageOf(error) },
+          'logout was not confirmed by WhatsApp',
+        )
+      })
+    this.#engine?.close({ kind: 'logged_out' })
+    await this.#closed
+    // a connection that closed as logged out has done this already
+    if (this.#account) await this.#forget({ type: 'closed', cause: { kind: 'logged_out' } })
+  }
+
+  /** Ends the connection and every plan, without touching the account. */
+  async dispose(): Promise<void> {
+    this.#disposed = true
+    this.#cancelRetry()
+    this.#pairing?.fail('expired', 'the gateway is stopping')
+    this.#phase = 'stopped'
+    this.#engine?.close({ kind: 'local', message: 'stopping' })
+    await this.#closed
+    await this.#telling
+  }
+
+  async #openForLinking(pairing: Pairing): Promise<void> {
+    await this.#closed
+    if (this.#pairing !== pairing || pairing.isOver) return
+    await this.#open(pairing.request)
+  }
+
+  async #connect(): Promise<void> {
+    this.#phase = 'connecting'
+    const { gate, clock } = this.#deps
+    await gate.run(async () => {
+      await this.#closed
+      if (this.#phase !== 'connecting' || this.#disposed) return
+      await this.#open(undefined)
+      // the permit is held until the login is decided, so that a thousand devices do not log in at once
+      const cancel = clock.after(LOGIN_DEADLINE_MS, () => {
+        if (this.#phase === 'connecting') this.#engine?.close({ kind: 'network', message: 'the login took too long' })
+      })
+      await Promise.race([this.waitUntilOpen(LOGIN_DEADLINE_MS + 10_000).catch(() => undefined), this.#closed])
+      cancel()
+    })
+  }
+
+  async #open(link: LinkRequest | undefined): Promise<void> {
+    const { engine, deviceId, proxyUrl, intake } = this.#deps
+    const closed = Promise.withResolvers<void>()
+    this.#closed = closed.promise
+    let wasOpen = false
+    const onSignal = (signal: EngineSignal) => {
+      if (signal.type === 'open') wasOpen = true
+      this.#onSignal(signal, wasOpen)
+      if (signal.type === 'closed') closed.resolve()
+    }
+    try {
+      this.#engine = await engine.open({
+        deviceId,
+        intake,
+        onSignal,
+        ...(link ? { link } : {}),
+        ...(proxyUrl ? { proxyUrl } : {}),
+      })
+      if (this.#disposed) this.#engine.close({ kind: 'local', message: 'stopping' })
+    } catch (error) {
+      this.#onSignal({ type: 'closed', cause: { kind: 'network', message: messageOf(error) } }, false)
+      closed.resolve()
+    }
+  }
+
+  #onSignal(signal: EngineSignal, wasOpen: boolean): void {
+    if (signal.type === 'late_ack') this.#deps.onLateAck(this.deviceId, signal)
+    else if (signal.type === 'closed') this.#onClosed(signal, wasOpen)
+    else this.#onProgress(signal, wasOpen)
+  }
+
+  #onProgress(signal: EngineSignal, wasOpen: boolean): void {
+    this.#pairing?.onSignal(signal)
+    this.#tell(signal, wasOpen)
+    if (signal.type === 'open') this.#onOpen()
+    if (signal.type === 'push_name' && this.#account) {
+      this.#account = { ...this.#account, pushName: signal.name }
+      this.#save({ pushName: signal.name })
+    }
+  }
+
+  #onOpen(): void {
+    this.#phase = 'open'
+    this.#failures = 0
+    this.#attempt = 0
+    this.#account = this.#engine?.account ?? this.#account
+    const account = this.#account
+    if (account) {
+      this.#save({
+        jid: account.jid,
+        lid: account.lid,
+        status: 'active',
+        statusReason: undefined,
+        lastActiveAt: this.#deps.clock.now(),
+        ...(account.pushName ? { pushName: account.pushName } : {}),
+      })
+      this.#pairing?.succeed(account.jid)
+    }
+    this.#pairing = undefined
+    if (this.#keepaliveLost) {
+      this.#keepaliveLost = false
+      this.#tell({ type: 'keepalive_restored' }, true)
+    }
+    this.#settleWaiters('open')
+    if (this.#engine) this.#deps.onOpen(this.deviceId, this.#engine)
+  }
+
+  #onClosed(signal: Extract<EngineSignal, { type: 'closed' }>, wasOpen: boolean): void {
+    const { cause } = signal
+    const { clock } = this.#deps
+    this.#account = this.#engine?.account ?? this.#account
+    this.#engine = undefined
+    if (cause.kind === 'keepalive_timeout') {
+      this.#keepaliveLost = true
+      this.#tell({ type: 'keepalive_missed', count: 1, lastHeardAt: clock.now() }, wasOpen)
+    }
+    const pairing = this.pairing
+    if (pairing) this.#onPairingClosed(pairing, signal)
+    else if (this.#phase === 'linking') this.#phase = 'idle'
+    else if (this.#phase !== 'stopped' && !this.#disposed) this.#onLost(signal, wasOpen)
+  }
+
+  #onLost(signal: Extract<EngineSignal, { type: 'closed' }>, wasOpen: boolean): void {
+    const { cause } = signal
+    if (cause.kind !== 'restart_required') this.#tell(signal, wasOpen)
+    const next = nextStep(cause, this.#failures, {
+      backoff: this.#deps.backoff,
+      now: this.#deps.clock.now(),
+      random: this.#deps.random,
+    })
+    if (!wasOpen) this.#failures++
+    if (next.step === 'forget') void this.#forget(undefined)
+    else if (next.step === 'stop') this.#stop(next.reason)
+    else {
+      this.#save({ status: 'disconnected', statusReason: cause.kind })
+      this.#planConnect(next.delayMs, next.refreshVersion)
+    }
+  }
+
+  #onPairingClosed(pairing: Pairing, signal: Extract<EngineSignal, { type: 'closed' }>): void {
+    switch (pairing.onClosed(signal.cause)) {
+      case 'restart':
+        // the account is stored; the login that follows is an ordinary connection
+        if (!this.#account) {
+          pairing.fail('network', 'the account could not be stored')
+          this.#phase = 'idle'
+          return
+        }
+        this.#phase = 'waiting'
+        this.#planConnect(0, false)
+        return
+      case 'retry':
+        void this.#deps.refreshVersion().finally(() => this.#openForLinking(pairing))
+        return
+      case 'over': {
+        this.#phase = 'idle'
+        const { state } = pairing
+        if (state.state === 'failed') this.#tell(signal, false)
+      }
+    }
+  }
+
+  #onPairingDeadline(pairing: Pairing, reason: PairingFailure): void {
+    if (this.#pairing !== pairing) return
+    this.#engine?.close({ kind: 'local', message: reason })
+    if (!this.#engine) this.#phase = this.#account ? this.#phase : 'idle'
+  }
+
+  #planConnect(delayMs: number, refreshVersion: boolean): void {
+    this.#phase = 'waiting'
+    this.#attempt = delayMs === 0 ? 0 : this.#attempt + 1
+    const go = () => {
+      if (this.#phase === 'waiting' && !this.#disposed) void this.#connect()
+    }
+    this.#cancelRetry = this.#deps.clock.after(delayMs, () => {
+      if (refreshVersion) void this.#deps.refreshVersion().finally(go)
+      else go()
+    })
+  }
+
+  #stop(reason: string): void {
+    this.#phase = 'stopped'
+    this.#stopReason = reason
+    this.#save({ status: 'disconnected', statusReason: reason || undefined })
+    this.#settleWaiters(reason || 'it was stopped')
+  }
+
+  async #forget(signal: Extract<EngineSignal, { type: 'closed' }> | undefined): Promise<void> {
+    const account = this.#account
+    if (signal) this.#tell(signal, true)
+    this.#account = undefined
+    this.#phase = 'idle'
+    this.#settleWaiters('it was logged out')
+    this.#save({ status: 'logged_out', statusReason: 'logged_out', jid: undefined, lid: undefined })
+    await this.#telling
+    await this.#deps.engine.forget(this.deviceId).catch((error: unknown) => {
+      this.#deps.logger.error(
+        { device_id: this.deviceId, jid: account?.jid, reason: messageOf(error) },
+        'keys were not deleted',
+      )
+    })
+  }
+
+  #settleWaiters(outcome: string): void {
+    for (const settle of [...this.#openWaiters]) settle(outcome)
+  }
+
+  #tell(signal: EngineSignal, wasOpen: boolean): void {
+    const facts = { account: this.#account, wasOpen, attempt: this.#attempt, now: this.#deps.clock.now() }
+    this.#inOrder(() => this.#deps.announce(this.deviceId, signal, facts), signal.type)
+  }
+
+  #save(change: DeviceChange): void {
+    this.#inOrder(() => this.#deps.saveDevice(this.deviceId, change), 'device')
+  }
+
+  #inOrder(task: () => Promise<void>, what: string): void {
+    this.#telling = this.#telling.then(task).catch((error: unknown) => {
+      this.#deps.logger.error(
+        { device_id: this.deviceId, what, reason: messageOf(error) },
+        'a change of state was not recorded',
+      )
+    })
+  }
+}
