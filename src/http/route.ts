@@ -78,6 +78,9 @@ export interface RouteError {
   readonly status?: number
 }
 
+/** For `Type.String({ pattern: NOT_BLANK })`: at least one character that is not white space. */
+export const NOT_BLANK = '\\S'
+
 /** What every route that needs the database may answer. */
 export const STORAGE_AWAY: RouteError = { code: 'storage_unavailable', when: 'the database is away' }
 

@@ -2,6 +2,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { TSchema } from 'typebox'
 import { ParleyError } from '../kernel/errors.ts'
+import { NOT_BLANK } from './route.ts'
 
 /** Where the value came from; strings become numbers and booleans everywhere but in JSON. */
 export type InputPlace = 'params' | 'query' | 'json' | 'form'
@@ -108,9 +109,6 @@ const complaintOf = ({ keyword, params, message = 'is not acceptable' }: ErrorOb
       return message
   }
 }
-
-/** For `Type.String({ pattern: NOT_BLANK })`: at least one character that is not white space. */
-export const NOT_BLANK = '\\S'
 
 const refusalOf = (error: ErrorObject, place: InputPlace): ParleyError => {
   const path = dotted(error.instancePath)
