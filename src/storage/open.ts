@@ -12,6 +12,7 @@ import { Keyring, type StorageSecret } from './keyring.ts'
 import { MessageStore } from './messages.ts'
 import { NOT_OWNER, type OwnerLock, raiseEpoch } from './owner.ts'
 import type { DeliveryRepository } from './port/deliveries.ts'
+import { openPostgres } from './postgres/open.ts'
 import { createSettings } from './settings.ts'
 import { SignalKeyStore } from './signal-keys.ts'
 import { openSqlite } from './sqlite/open.ts'
@@ -100,7 +101,7 @@ const openOne = async (
   stack: AsyncDisposableStack,
 ): Promise<OpenedDatabase> => {
   const { clock, logger, own, onOwnerLost = () => undefined } = options
-  const opened = await openSqlite(uri.target, { clock, logger, own, onOwnerLost })
+  const opened = await (uri.kind === 'sqlite' ? openSqlite : openPostgres)(uri, { clock, logger, own, onOwnerLost })
   // Closed in reverse: the database first, the lock last, so that nobody starts while we still write.
   if (opened.lock) stack.use(opened.lock)
   stack.use(opened.database)

@@ -1,12 +1,15 @@
+import type { DatabaseUri } from '../database-uri.ts'
+import { DeliveryStore } from '../deliveries.ts'
 import type { OpenDatabase, OpenedDatabase } from '../open.ts'
 import { sqliteBulk } from './bulk.ts'
 import { SqliteDatabase } from './database.ts'
+import { sqliteDeliveries } from './deliveries.ts'
 import { migrateSqlite } from './migrate.ts'
 import { lockSqliteOwner } from './owner.ts'
 
 /** The lock comes before the migrations: a newer version must not change the schema under a running older one. */
-export const openSqlite = async (path: string, { clock, own }: OpenDatabase): Promise<OpenedDatabase> => {
-  const database = new SqliteDatabase(path)
+export const openSqlite = async ({ target }: DatabaseUri, { clock, own }: OpenDatabase): Promise<OpenedDatabase> => {
+  const database = new SqliteDatabase(target)
   let lock: OpenedDatabase['lock']
   try {
     lock = own ? lockSqliteOwner(database) : undefined
@@ -16,5 +19,5 @@ export const openSqlite = async (path: string, { clock, own }: OpenDatabase): Pr
     await lock?.[Symbol.asyncDispose]()
     throw error
   }
-  return { database, bulk: sqliteBulk, deliveries: undefined as never, lock }
+  return { database, bulk: sqliteBulk, deliveries: new DeliveryStore({ database, dialect: sqliteDeliveries }), lock }
 }

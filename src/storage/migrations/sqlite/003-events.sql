@@ -47,4 +47,7 @@ create table deliveries (
 create unique index deliveries_identity on deliveries (webhook_id, sequence);
 create index deliveries_heads on deliveries (webhook_id, order_key, sequence) where state = 'pending';
 create index deliveries_due on deliveries (webhook_id, next_attempt_at) where state = 'pending';
-create index deliveries_by_age on deliveries (updated_at) where state <> 'pending';
+create index deliveries_waiting_by_age on deliveries (created_at) where state = 'pending';
+create index deliveries_retrying on deliveries (webhook_id, updated_at) where state = 'pending' and attempt_count > 0;
+create index deliveries_finished on deliveries (webhook_id, updated_at) where state <> 'pending';
+create index deliveries_failed on deliveries (webhook_id) where state = 'failed';

@@ -1,0 +1,27 @@
+import type { DatabaseUri } from '../database-uri.ts'
+import type { OpenDatabase, OpenedDatabase } from '../open.ts'
+import { postgresBulk } from './bulk.ts'
+import { settleTls } from './connection.ts'
+import { PostgresDatabase } from './database.ts'
+import { translatePostgresError } from './errors.ts'
+import { migratePostgres } from './migrate.ts'
+import { PostgresOwnerLock } from './owner.ts'
+
+/** The lock comes before the migrations: a newer version must not change the schema under a running older one. */
+export const openPostgres = async (
+  { target, label }: DatabaseUri,
+  { clock, logger, own, onOwnerLost }: OpenDatabase,
+): Promise<OpenedDatabase> => {
+  const uri = await settleTls(target).catch((error: unknown) => {
+    throw translatePostgresError(error, label)
+  })
+  const lock = own ? await PostgresOwnerLock.take({ uri, label, clock, logger, onLost: onOwnerLost }) : undefined
+  try {
+    await migratePostgres(uri, label, clock)
+  } catch (error) {
+    await lock?.[Symbol.asyncDispose]()
+    throw error
+  }
+  const database = new PostgresDatabase({ uri, label, logger })
+  return { database, bulk: postgresBulk, deliveries: undefined as never, lock }
+}
