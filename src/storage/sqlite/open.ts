@@ -3,7 +3,7 @@ import { DeliveryStore } from '../deliveries.ts'
 import type { OpenDatabase, OpenedDatabase } from '../open.ts'
 import { sqliteBulk } from './bulk.ts'
 import { SqliteDatabase } from './database.ts'
-import { sqliteDeliveries } from './deliveries.ts'
+import { sqliteDeliveries, sqliteDeliveries } from './deliveries.ts'
 import { migrateSqlite } from './migrate.ts'
 import { lockSqliteOwner } from './owner.ts'
 
