@@ -4,7 +4,7 @@ import type { Events } from './events.ts'
 import { eventsOfOccurrence, type OwnAccount } from './from-occurrence.ts'
 
 interface Dependencies {
-  readonly repository: IntakeRepository
+  readonly repository: Pick<IntakeRepository, 'commit'>
   readonly events: Events
   /** The account of a device from memory: called for every stanza. */
   accountOf(deviceId: string): OwnAccount | undefined
