@@ -4,6 +4,7 @@ import { ApiKeyStore } from './api-keys.ts'
 import type { Bulk } from './bulk.ts'
 import { type Database, sql } from './database.ts'
 import { type DatabaseUri, parseDatabaseUri } from './database-uri.ts'
+import { type DeliveryDialect, DeliveryStore } from './deliveries.ts'
 import { DeviceStore } from './devices.ts'
 import { EventStore } from './events.ts'
 import type { Storage } from './index.ts'
@@ -11,7 +12,6 @@ import { IntakeStore } from './intake.ts'
 import { Keyring, type StorageSecret } from './keyring.ts'
 import { MessageStore } from './messages.ts'
 import { NOT_OWNER, type OwnerLock, raiseEpoch } from './owner.ts'
-import type { DeliveryRepository } from './port/deliveries.ts'
 import { openPostgres } from './postgres/open.ts'
 import { createSettings } from './settings.ts'
 import { SignalKeyStore } from './signal-keys.ts'
@@ -36,7 +36,7 @@ export interface OpenStorage {
 export interface OpenedDatabase {
   readonly database: Database
   readonly bulk: Bulk
-  readonly deliveries: DeliveryRepository
+  readonly deliveries: DeliveryDialect
   /** Undefined when opened without ownership. */
   readonly lock: OwnerLock | undefined
 }
@@ -83,7 +83,7 @@ export const openStorage = async (options: OpenStorage): Promise<Storage> => {
     intake: new IntakeStore({ database, bulk, clock }),
     events: new EventStore({ database, bulk, clock }),
     webhooks: new WebhookStore({ database, keyring }),
-    deliveries: opened.deliveries,
+    deliveries: new DeliveryStore({ database, dialect: opened.deliveries }),
     ownerEpoch: epoch,
     ping: async () => {
       for (const one of databases) await one.read(ping)

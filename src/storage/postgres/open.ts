@@ -3,6 +3,7 @@ import type { OpenDatabase, OpenedDatabase } from '../open.ts'
 import { postgresBulk } from './bulk.ts'
 import { settleTls } from './connection.ts'
 import { PostgresDatabase } from './database.ts'
+import { postgresDeliveries } from './deliveries.ts'
 import { translatePostgresError } from './errors.ts'
 import { migratePostgres } from './migrate.ts'
 import { PostgresOwnerLock } from './owner.ts'
@@ -23,5 +24,5 @@ export const openPostgres = async (
     throw error
   }
   const database = new PostgresDatabase({ uri, label, logger })
-  return { database, bulk: postgresBulk, deliveries: undefined as never, lock }
+  return { database, bulk: postgresBulk, deliveries: postgresDeliveries, lock }
 }

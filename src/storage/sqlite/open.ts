@@ -1,9 +1,8 @@
 import type { DatabaseUri } from '../database-uri.ts'
-import { DeliveryStore } from '../deliveries.ts'
 import type { OpenDatabase, OpenedDatabase } from '../open.ts'
 import { sqliteBulk } from './bulk.ts'
 import { SqliteDatabase } from './database.ts'
-import { sqliteDeliveries, sqliteDeliveries } from './deliveries.ts'
+import { sqliteDeliveries } from './deliveries.ts'
 import { migrateSqlite } from './migrate.ts'
 import { lockSqliteOwner } from './owner.ts'
 
@@ -19,5 +18,5 @@ export const openSqlite = async ({ target }: DatabaseUri, { clock, own }: OpenDa
     await lock?.[Symbol.asyncDispose]()
     throw error
   }
-  return { database, bulk: sqliteBulk, deliveries: new DeliveryStore({ database, dialect: sqliteDeliveries }), lock }
+  return { database, bulk: sqliteBulk, deliveries: sqliteDeliveries, lock }
 }
