@@ -190,18 +190,20 @@ export class Phone implements Peer {
     return messageId
   }
 
-  /** Tells the authors that their messages were read. Returns the ids that this phone has. */
+  /** Tells the authors that their messages were read. Does nothing when it lacks some of them, and returns their ids. */
   markRead(chat: string, messageIds: readonly string[]): string[] {
     const wanted = new Set(messageIds)
-    const read = this.messages.list().filter((m) => m.chat === chat && !m.fromMe && wanted.has(m.messageId))
-    for (const [author, list] of Map.groupBy(read, ({ from }) => from)) {
+    const messages = this.messages.list().filter((m) => m.chat === chat && !m.fromMe && wanted.has(m.messageId))
+    const found = new Set(messages.map(({ messageId }) => messageId))
+    if (found.size < wanted.size) return [...wanted].filter((id) => !found.has(id))
+    for (const [author, list] of Map.groupBy(messages, ({ from }) => from)) {
       const [first, ...rest] = list.map(({ messageId }) => messageId)
       const items = rest.map((id) => node('item', { id }))
       const to = isGroup(chat) ? { to: chat, participant: author.lidJid } : { to: author.lidJid }
       const attrs = { id: first, ...to, type: 'read', t: this.#seconds() }
       this.#client.send(node('receipt', attrs, items.length > 0 ? [node('list', {}, items)] : undefined))
     }
-    return read.map(({ messageId }) => messageId)
+    return []
   }
 
   /** Shows or ends "typing..." (or "recording...") in a chat. */

@@ -1,5 +1,5 @@
 // A stock Baileys socket against the sandbox, with everything in memory. It reconnects after 515, as a gateway does.
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import {
   type AuthenticationState,
   type BaileysEventMap,
@@ -9,7 +9,16 @@ import {
   WA_CERT_DETAILS,
   type WASocket,
 } from 'baileys'
-import { EventEmitter } from 'node:events'
+
+// Baileys leaves timers behind: 30 s after each upload of pre-keys, the query timeout for each query that was open when
+// the socket ended. They must not hold the process of the tests.
+const QUERY_TIMEOUT_MS = 5_000
+const setTimer = globalThis.setTimeout
+globalThis.setTimeout = Object.assign((...args: Parameters<typeof setTimer>) => {
+  const timer = setTimer(...args)
+  if ((args[1] ?? 0) >= QUERY_TIMEOUT_MS) timer.unref()
+  return timer
+}, setTimer)
 
 const silent = () => undefined
 const logger = {
@@ -40,7 +49,7 @@ export class BaileysClient implements AsyncDisposable {
 
   constructor(options: BaileysOptions) {
     this.#options = options
-    WA_CERT_DETAILS.PUBLIC_KEY = options.noiseRoot
+    WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(options.noiseRoot)
     this.connect()
   }
 
@@ -55,7 +64,7 @@ export class BaileysClient implements AsyncDisposable {
       waWebSocketUrl: url,
       logger,
       connectTimeoutMs: 5_000,
-      defaultQueryTimeoutMs: 5_000,
+      defaultQueryTimeoutMs: QUERY_TIMEOUT_MS,
       markOnlineOnConnect: true,
       getMessage: async () => undefined,
     })
@@ -63,8 +72,9 @@ export class BaileysClient implements AsyncDisposable {
     ev.on('creds.update', (update) => Object.assign(this.#auth.creds, update))
     ev.process((events) => {
       for (const [name, value] of Object.entries(events)) this.events.emit(name as keyof Events, value as never)
-      const code = (events['connection.update']?.lastDisconnect?.error as { output?: { statusCode?: number } } | undefined)
-        ?.output?.statusCode
+      const code = (
+        events['connection.update']?.lastDisconnect?.error as { output?: { statusCode?: number } } | undefined
+      )?.output?.statusCode
       if (events['connection.update']?.connection === 'close' && code === 515 && !this.#closed) this.connect()
     })
   }
