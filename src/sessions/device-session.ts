@@ -58,6 +58,8 @@ export class DeviceSession {
   #phase: 'idle' | 'linking' | 'connecting' | 'open' | 'waiting' | 'stopped' = 'idle'
   #stopReason = ''
   #engine: EngineSession | undefined
+  /** Counts engine sessions: what an earlier one still says is not heard. */
+  #generation = 0
   /** Settles when the current engine session has closed. */
   #closed: Promise<void> = Promise.resolve()
   #account: Account | undefined
@@ -68,6 +70,7 @@ export class DeviceSession {
   #cancelRetry: () => void = () => undefined
   #openWaiters = new Set<(outcome: 'open' | string) => void>()
   #telling: Promise<void> = Promise.resolve()
+  #forgetting: Promise<void> = Promise.resolve()
   #disposed = false
 
   constructor(deps: DeviceSessionDeps, account: Account | undefined) {
@@ -131,8 +134,11 @@ export class DeviceSession {
     if (running && running.request.method === 'qr' && request.method === 'qr')
       return { kind: 'offer', offer: await running.offer() }
     if (running) {
-      running.fail('expired', 'another linking took its place')
-      this.#engine?.close({ kind: 'local', message: 'another linking took its place' })
+      const message = 'another linking took its place'
+      running.fail('expired', message)
+      this.#engine?.close({ kind: 'local', message })
+      this.#engine = undefined
+      this.#generation++
     }
     const pairing = new Pairing({
       request,
@@ -193,7 +199,8 @@ export class DeviceSession {
     this.#engine?.close({ kind: 'logged_out' })
     await this.#closed
     // a connection that closed as logged out has done this already
-    if (this.#account) await this.#forget({ type: 'closed', cause: { kind: 'logged_out' } })
+    if (this.#account) void this.#forget({ type: 'closed', cause: { kind: 'logged_out' } })
+    await this.#forgetting
   }
 
   /** Ends the connection and every plan, without touching the account. */
@@ -233,24 +240,27 @@ export class DeviceSession {
     const { engine, deviceId, proxyUrl, intake } = this.#deps
     const closed = Promise.withResolvers<void>()
     this.#closed = closed.promise
+    const generation = ++this.#generation
     let wasOpen = false
+    let isOver = false
     const onSignal = (signal: EngineSignal) => {
       if (signal.type === 'open') wasOpen = true
-      this.#onSignal(signal, wasOpen)
+      if (signal.type === 'closed') isOver = true
+      if (generation === this.#generation) this.#onSignal(signal, wasOpen)
       if (signal.type === 'closed') closed.resolve()
     }
     try {
-      this.#engine = await engine.open({
+      const session = await engine.open({
         deviceId,
         intake,
         onSignal,
         ...(link ? { link } : {}),
         ...(proxyUrl ? { proxyUrl } : {}),
       })
-      if (this.#disposed) this.#engine.close({ kind: 'local', message: 'stopping' })
+      if (generation === this.#generation && !isOver) this.#engine = session
+      if (generation !== this.#generation || this.#disposed) session.close({ kind: 'local', message: 'stopping' })
     } catch (error) {
-      this.#onSignal({ type: 'closed', cause: { kind: 'network', message: messageOf(error) } }, false)
-      closed.resolve()
+      onSignal({ type: 'closed', cause: { kind: 'network', message: messageOf(error) } })
     }
   }
 
@@ -376,8 +386,12 @@ export class DeviceSession {
     this.#settleWaiters(reason || 'it was stopped')
   }
 
-  async #forget(signal: Extract<EngineSignal, { type: 'closed' }> | undefined): Promise<void> {
-    const account = this.#account
+  #forget(signal: Extract<EngineSignal, { type: 'closed' }> | undefined): Promise<void> {
+    this.#forgetting = this.#deleteAccount(signal)
+    return this.#forgetting
+  }
+
+  async #deleteAccount(signal: Extract<EngineSignal, { type: 'closed' }> | undefined): Promise<void> {
     if (signal) this.#tell(signal, true)
     this.#account = undefined
     this.#phase = 'idle'
@@ -385,10 +399,7 @@ export class DeviceSession {
     this.#save({ status: 'logged_out', statusReason: 'logged_out', jid: undefined, lid: undefined })
     await this.#telling
     await this.#deps.engine.forget(this.deviceId).catch((error: unknown) => {
-      this.#deps.logger.error(
-        { device_id: this.deviceId, jid: account?.jid, reason: messageOf(error) },
-        'keys were not deleted',
-      )
+      this.#deps.logger.error({ device_id: this.deviceId, reason: messageOf(error) }, 'keys were not deleted')
     })
   }
 

@@ -88,6 +88,10 @@ export interface Sessions {
   reconnectAll(): Promise<readonly ReconnectResult[]>
   /** Removes the device from WhatsApp and forgets its keys; the record stays. @throws not_linked */
   logout(deviceId: string): Promise<void>
+  /** Disconnects a device without touching its account (its API key was disabled). `resume` brings it back. Never throws. */
+  suspend(deviceId: string): Promise<void>
+  /** Connects a linked device that was suspended; does nothing for one that is not linked. Never throws. */
+  resume(deviceId: string): Promise<void>
   /** Ends everything of a device that is being deleted (logs out where it can). Never throws. */
   remove(deviceId: string): Promise<void>
   /** @throws not_linked, not_connected, not_on_whatsapp, bad_request, not_found (quoted message), whatsapp_refused, whatsapp_timeout */

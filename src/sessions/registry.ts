@@ -151,6 +151,21 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
     await session.logout()
   }
 
+  async suspend(deviceId: string): Promise<void> {
+    const session = this.#sessions.get(deviceId)
+    this.#sessions.delete(deviceId)
+    await session?.dispose()
+  }
+
+  async resume(deviceId: string): Promise<void> {
+    try {
+      const session = await this.#load(deviceId)
+      session.start()
+    } catch (error) {
+      this.#logger.warn({ device_id: deviceId, reason: messageOf(error) }, 'a device was not resumed')
+    }
+  }
+
   async remove(deviceId: string): Promise<void> {
     try {
       const session = await this.#load(deviceId)

@@ -20,6 +20,8 @@ const ORDER = ['debug', 'info', 'warn', 'error']
 export const createBaileysLogger = (logger: Logger, level: string): BaileysLogger => {
   const from = ORDER.indexOf(level.toLowerCase())
   const say = (severity: 'debug' | 'info' | 'warn' | 'error') => (fields: unknown, message?: string) => {
+    // every ending of a connection is told by us, with its cause; a restart after pairing is no error
+    if (message === 'stream errored out') return
     if (from < 0 || ORDER.indexOf(severity) < from) return
     logger[severity](reasonOf(fields), message ?? (typeof fields === 'string' ? fields : 'baileys'))
   }

@@ -20,9 +20,10 @@ export const toMessageOccurrence = async (
 ): Promise<MessageOccurrence> => {
   const { key } = message
   const fromMe = key.fromMe === true
-  const chat = bareJid(key.remoteJid ?? node.attrs.from ?? '')
+  const chat = bareJid(key.remoteJid || node.attrs.from || '')
   const isDirect = kindOfJid(chat) === 'pn' || kindOfJid(chat) === 'lid'
-  const author = key.participant ?? (isDirect && fromMe ? node.attrs.from : key.remoteJid) ?? chat
+  // Baileys leaves an absent participant as an empty string
+  const author = key.participant || (isDirect && fromMe ? node.attrs.from : key.remoteJid) || chat
   const sender = bareJid(author)
   const senderParty = fromMe ? self : await partyOf(sender, fromMe ? undefined : alternativeOf(node), lidMap)
   const chatParty = isDirect ? await chatPartyOf(node, chat, fromMe, senderParty, lidMap) : undefined

@@ -56,6 +56,7 @@ export class BaileysSession implements EngineSession {
   readonly #passkey: PasskeyLinking
   /** Messages whose answer somebody waits for. */
   readonly #awaited = new Set<string>()
+  #toldName: string | undefined
   #qrCount = 0
   #codeAsked = false
   #open = false
@@ -290,7 +291,9 @@ export class BaileysSession implements EngineSession {
       this.close({ kind: 'network', message: `credentials could not be stored: ${messageOf(error)}` })
     })
     const name = update.me?.name
-    if (name && name !== '~' && !this.#auth.isDraft) this.#onSignal({ type: 'push_name', name })
+    if (!name || name === '~' || name === this.#toldName || this.#auth.isDraft) return
+    this.#toldName = name
+    this.#onSignal({ type: 'push_name', name })
   }
 
   #onAck({ attrs }: BinaryNode): void {
