@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { createControlApi } from './control/control-api.ts'
 import { People } from './phone/people.ts'
 import type { Problem } from './service/problem-log.ts'
 import { Service } from './service/service.ts'
@@ -69,9 +70,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     ...(options.dropAfterMs === undefined ? {} : { dropAfterMs: options.dropAfterMs }),
   })
   const people = new People({ service, clock })
-  const listener: RequestListener = (_request, response) => {
-    response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"not found"}')
-  }
+  const listener = createControlApi(service, people)
   const credentials =
     options.tlsPort === undefined
       ? undefined
