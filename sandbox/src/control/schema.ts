@@ -56,7 +56,7 @@ export function findFault(schema: Schema, value: unknown, name = 'body'): string
 function findTextFault(schema: Extract<Schema, { type: 'string' }>, value: unknown, name: string): string | undefined {
   if (typeof value !== 'string') return `${name} must be a text`
   const { minLength = 0, maxLength = 65_536, pattern } = schema
-  if (value.length < minLength) return `${name} must not be empty`
+  if (value.length < minLength) return `${name} must have at least ${minLength} characters`
   if (value.length > maxLength) return `${name} is longer than ${maxLength} characters`
   if (schema.enum !== undefined && !schema.enum.includes(value))
     return `${name} must be one of ${schema.enum.join(', ')}`
