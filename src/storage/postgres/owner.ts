@@ -77,7 +77,7 @@ export class PostgresOwnerLock implements OwnerLock {
       await client.connect()
       const { rows } = await client.query(`select pg_try_advisory_lock(${LOCK_CLASS}, ${OWNER_LOCK}) as held`)
       if (rows[0].held) return client
-      await this.#considerLoss(client)
+      await this.#isLost(client)
     } catch (error) {
       await client.end()
       throw error
@@ -122,7 +122,7 @@ export class PostgresOwnerLock implements OwnerLock {
         if (client && this.#stop.signal.aborted) return await client.end()
         if (client) {
           this.#hold(client)
-          await this.#considerLoss(client)
+          if (await this.#isLost(client)) return
           logger.info({ database: label }, 'the owner lock is ours again')
           return
         }
@@ -138,19 +138,20 @@ export class PostgresOwnerLock implements OwnerLock {
   }
 
   /** Looks whether somebody else raised the epoch; if not, ends a half-dead session of ours that may hold the lock. */
-  async #considerLoss(client: pg.Client): Promise<void> {
-    if (this.#epoch === undefined) return
+  async #isLost(client: pg.Client): Promise<boolean> {
+    if (this.#epoch === undefined) return false
     const { rows } = await client.query('select epoch from owner where id = 1')
     if (rows[0]?.epoch !== this.#epoch) {
       this.#stop.abort()
       this.#client = undefined
       this.#parts.onLost(ownedElsewhere(this.#parts.label))
       await client.end()
-      return
+      return true
     }
     await client.query(
       'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid()',
       [this.#name],
     )
+    return false
   }
 }
