@@ -14,14 +14,14 @@ export class AccountRegistry {
   }
 
   /** Creates an account with its phone as device 0. Throws a RangeError for a bad or taken number or LID, or bad keys. */
-  create(spec: AccountSpec): Account {
+  create(spec: AccountSpec, createdAt = this.#clock()): Account {
     if (!/^[1-9]\d{5,14}$/.test(spec.pn)) throw new RangeError(`not a phone number: ${spec.pn}`)
     if (this.#byPn.has(spec.pn)) throw new RangeError(`the number ${spec.pn} has an account already`)
     const lid = spec.lid ?? this.#deriveLid(spec.pn)
     if (!/^[1-9]\d{5,19}$/.test(lid)) throw new RangeError(`not a LID: ${lid}`)
     if (this.#byLid.has(lid)) throw new RangeError(`the LID ${lid} belongs to another account`)
     assertValidKeys(spec.primary)
-    const account = new Account({ ...spec, lid }, this.#clock())
+    const account = new Account({ ...spec, lid }, createdAt)
     this.#byPn.set(account.pn, account)
     this.#byLid.set(account.lid, account)
     return account

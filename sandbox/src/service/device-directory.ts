@@ -34,6 +34,10 @@ export class DeviceDirectory {
     else readers.add(reader)
   }
 
+  readersOf(account: Account): readonly Account[] {
+    return [...(this.#readers.get(account) ?? [])]
+  }
+
   add(device: Device): void {
     const { account } = device
     account.devices.set(device.id, device)

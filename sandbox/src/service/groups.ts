@@ -4,6 +4,10 @@ import type { Mailroom } from './mailroom.ts'
 
 export type Role = 'member' | 'admin' | 'superadmin'
 
+/** Group ids on WhatsApp begin so. */
+const ID_PREFIX = '120363'
+const FIRST_ID = 400_000_000_000
+
 export interface Group {
   /** Without `@g.us`. */
   readonly id: string
@@ -32,7 +36,7 @@ export class GroupRegistry {
     this.#counter += 1
     const now = this.#clock()
     const group: Group = {
-      id: `120363${String(400_000_000_000 + this.#counter)}`,
+      id: `${ID_PREFIX}${FIRST_ID + this.#counter}`,
       creator,
       createdAt: now,
       members: new Map([[creator, 'superadmin'], ...members.map((member): [Account, Role] => [member, 'member'])]),
@@ -43,6 +47,12 @@ export class GroupRegistry {
     }
     this.#groups.set(group.id, group)
     return group
+  }
+
+  /** Puts back a group saved by an earlier process. */
+  restore(group: Group): void {
+    this.#groups.set(group.id, group)
+    this.#counter = Math.max(this.#counter, Number(group.id.slice(ID_PREFIX.length)) - FIRST_ID)
   }
 
   byJid(jid: string | undefined): Group | undefined {

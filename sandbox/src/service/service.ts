@@ -38,6 +38,7 @@ export class Service {
   readonly accounts: AccountRegistry
   readonly registrations: Registrations
   readonly groups: GroupRegistry
+  readonly appState = new AppStateStore()
   readonly log: ProblemLog
   readonly faults: Faults
   readonly metrics: Metrics
@@ -85,7 +86,7 @@ export class Service {
       mailroom,
       directory,
       clock,
-      appState: new AppStateStore(),
+      appState: this.appState,
       activate: (device) => this.#activate(device),
       remove: (device) => this.removeDevice(device),
       mediaHost: options.mediaHost ?? (() => '127.0.0.1'),
