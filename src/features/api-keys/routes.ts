@@ -15,7 +15,7 @@ import {
 import { ApiKeyService, type ApiKeyServiceParts } from './service.ts'
 
 export interface ApiKeyDeps extends ApiKeyServiceParts {
-  readonly sessions: Pick<Sessions, 'remove' | 'status'>
+  readonly sessions: Pick<Sessions, 'remove' | 'suspend' | 'resume' | 'status'>
 }
 
 const facts = { auth: 'admin', tag: 'Admin (API Key Management)' } as const
@@ -123,7 +123,8 @@ export const apiKeyRoutes = (deps: ApiKeyDeps): Route[] => {
       method: 'PATCH',
       path: '/admin/api-keys/{id}',
       summary: 'Change key owner data, limits or active flag',
-      description: 'Fields that are absent or blank, and numbers of 0 or less, keep the old value.',
+      description:
+        'Fields that are absent or blank, and numbers of 0 or less, keep the old value. With `is_active: false` the devices of the key are disconnected, but stay linked; with `true` they come back.',
       params: KeyParams,
       body: KeyChangeBody,
       bodyTypes: BODY_TYPES,

@@ -4,17 +4,17 @@ import { ParleyError } from '../../kernel/errors.ts'
 import { hashSecret, newApiKey } from '../../kernel/ids.ts'
 import { Semaphore } from '../../kernel/semaphore.ts'
 import type { Sessions } from '../../sessions/index.ts'
-import type { ApiKeyChange, ApiKeyRow, Storage } from '../../storage/index.ts'
+import type { ApiKeyChange, ApiKeyRow, DeviceRow, Storage } from '../../storage/index.ts'
 import type { KeyChangeBody, NewKeyBody } from './schema.ts'
 
 export interface ApiKeyServiceParts {
   readonly storage: Pick<Storage, 'apiKeys' | 'devices'>
-  readonly sessions: Pick<Sessions, 'remove'>
+  readonly sessions: Pick<Sessions, 'remove' | 'suspend' | 'resume'>
   readonly clock: Pick<Clock, 'now'>
 }
 
-/** Logging out takes a round trip to WhatsApp each; more at once would look like an attack. */
-const REMOVALS_AT_ONCE = 10
+/** Each takes a round trip to WhatsApp; more at once would look like an attack. */
+const AT_ONCE = 10
 
 const DEFAULT_MAX_DEVICES = 1
 const DEFAULT_RATE_PER_HOUR = 1_000
@@ -22,6 +22,11 @@ const DEFAULT_RATE_PER_HOUR = 1_000
 const maskOf = (key: string): string => `${key.slice(0, 8)}...${key.slice(-4)}`
 
 const unknownKey = (id: number): ParleyError => new ParleyError('not_found', `there is no API key ${id}`)
+
+const onEach = async (devices: readonly DeviceRow[], act: (deviceId: string) => Promise<void>): Promise<void> => {
+  const slots = new Semaphore(AT_ONCE)
+  await Promise.all(devices.map(({ deviceId }) => slots.run(() => act(deviceId))))
+}
 
 export class ApiKeyService {
   readonly #parts: ApiKeyServiceParts
@@ -75,6 +80,12 @@ export class ApiKeyService {
     }
     const row = await this.#parts.storage.apiKeys.update(id, change, this.#parts.clock.now())
     if (!row) throw unknownKey(id)
+    if (body.is_active === undefined) return
+    const { sessions, storage } = this.#parts
+    const devices = await storage.devices.list(id)
+    if (!body.is_active) await onEach(devices, (deviceId) => sessions.suspend(deviceId))
+    // Not waited for: connecting many devices takes longer than a caller would.
+    else void onEach(devices, (deviceId) => sessions.resume(deviceId))
   }
 
   /**
@@ -85,9 +96,7 @@ export class ApiKeyService {
     const { storage, sessions, clock } = this.#parts
     const row = await storage.apiKeys.update(id, { isActive: false }, clock.now())
     if (!row) throw unknownKey(id)
-    const devices = await storage.devices.list(id)
-    const slots = new Semaphore(REMOVALS_AT_ONCE)
-    await Promise.all(devices.map(({ deviceId }) => slots.run(() => sessions.remove(deviceId))))
+    await onEach(await storage.devices.list(id), (deviceId) => sessions.remove(deviceId))
     const deleted = await storage.apiKeys.delete(id)
     if (!deleted) throw unknownKey(id)
   }

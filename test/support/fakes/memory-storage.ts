@@ -1,0 +1,179 @@
+import { ParleyError } from '../../../src/kernel/errors.ts'
+import type {
+  ApiKeyRepository,
+  ApiKeyRow,
+  DeliveryStats,
+  DeviceRepository,
+  DeviceRow,
+  SettingRepository,
+  Storage,
+  WebhookRow,
+} from '../../../src/storage/index.ts'
+
+/** What `features/` use of the storage, in memory. Every call counts as one statement; `away` makes them all fail. */
+export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'settings' | 'ping' | 'statementCount'> {
+  away = false
+  deliveryStats: DeliveryStats = {
+    totalDeliveries: 0,
+    successDeliveries: 0,
+    failedDeliveries: 0,
+    pendingDeliveries: 0,
+  }
+  readonly webhookRows: WebhookRow[] = []
+  #statements = 0
+  #nextKeyId = 1
+  readonly #keys = new Map<number, ApiKeyRow & { readonly keyHash: string }>()
+  readonly #devices = new Map<string, DeviceRow & { readonly secretHash: string }>()
+  readonly #settings = new Map<string, string>()
+
+  readonly apiKeys: ApiKeyRepository = {
+    create: async ({ keyHash, ...key }, now) => {
+      this.#execute()
+      const row = { ...key, id: this.#nextKeyId++, isActive: true, createdAt: now, updatedAt: undefined }
+      this.#keys.set(row.id, { ...row, keyHash })
+      return row
+    },
+    findByHash: async (keyHash) => {
+      this.#execute()
+      const found = [...this.#keys.values()].find((key) => key.keyHash === keyHash)
+      return found && bareKey(found)
+    },
+    hashes: async () => {
+      this.#execute()
+      return [...this.#keys.values()].map(({ id, keyHash }) => ({ id, keyHash }))
+    },
+    get: async (id) => {
+      this.#execute()
+      const found = this.#keys.get(id)
+      return found && bareKey(found)
+    },
+    list: async () => {
+      this.#execute()
+      return [...this.#keys.values()]
+        .toReversed()
+        .map((key) => ({ ...bareKey(key), deviceCount: this.#devicesOf(key.id).length }))
+    },
+    update: async (id, change, now) => {
+      this.#execute()
+      const found = this.#keys.get(id)
+      if (!found) return undefined
+      const changed = { ...found, ...change, updatedAt: now }
+      this.#keys.set(id, changed)
+      return bareKey(changed)
+    },
+    delete: async (id) => {
+      this.#execute()
+      if (!this.#keys.delete(id)) return undefined
+      const deviceIds = this.#devicesOf(id).map(({ deviceId }) => deviceId)
+      for (const deviceId of deviceIds) this.#devices.delete(deviceId)
+      return deviceIds
+    },
+  }
+
+  readonly devices: DeviceRepository = {
+    create: async (device, now) => {
+      this.#execute()
+      const key = this.#keys.get(device.apiKeyId)
+      if (!key?.isActive) return 'key_inactive'
+      if (this.#devicesOf(key.id).length >= key.maxDevices) return 'limit_reached'
+      const row: DeviceRow & { readonly secretHash: string } = {
+        ...device,
+        jid: undefined,
+        lid: undefined,
+        pushName: undefined,
+        status: 'pending',
+        statusReason: undefined,
+        tokenVersion: 1,
+        proxyUrl: undefined,
+        createdAt: now,
+        lastActiveAt: undefined,
+      }
+      this.#devices.set(device.deviceId, row)
+      return bareDevice(row)
+    },
+    get: async (deviceId) => {
+      this.#execute()
+      const found = this.#devices.get(deviceId)
+      return found && bareDevice(found)
+    },
+    secretHash: async (deviceId) => {
+      this.#execute()
+      return this.#devices.get(deviceId)?.secretHash
+    },
+    list: async (apiKeyId) => {
+      this.#execute()
+      return [...this.#devices.values()]
+        .filter((device) => apiKeyId === undefined || device.apiKeyId === apiKeyId)
+        .toReversed()
+        .map((device) => {
+          const key = this.#keys.get(device.apiKeyId)
+          return { ...bareDevice(device), customerName: key?.customerName ?? '', keyActive: key?.isActive ?? false }
+        })
+    },
+    update: async (deviceId, change) => {
+      this.#execute()
+      const found = this.#devices.get(deviceId)
+      if (!found) return undefined
+      const changed = { ...found, ...change, status: change.status ?? found.status }
+      this.#devices.set(deviceId, changed)
+      return bareDevice(changed)
+    },
+    raiseTokenVersion: async (deviceId, now) => {
+      this.#execute()
+      const found = this.#devices.get(deviceId)
+      if (!found) return undefined
+      this.#devices.set(deviceId, { ...found, tokenVersion: found.tokenVersion + 1, lastActiveAt: now })
+      return found.tokenVersion + 1
+    },
+    delete: async (deviceId) => {
+      this.#execute()
+      return this.#devices.delete(deviceId)
+    },
+  }
+
+  readonly settings: SettingRepository = {
+    get: async (name) => {
+      this.#execute()
+      return this.#settings.get(name)
+    },
+    set: async (name, value) => {
+      this.#execute()
+      this.#settings.set(name, value)
+    },
+  }
+
+  readonly webhooks = {
+    listAll: async () => {
+      this.#execute()
+      return this.webhookRows
+    },
+  }
+
+  readonly deliveries = {
+    stats: async () => {
+      this.#execute()
+      return this.deliveryStats
+    },
+  }
+
+  async ping(): Promise<void> {
+    this.#execute()
+  }
+
+  statementCount(): number {
+    return this.#statements
+  }
+
+  #devicesOf(apiKeyId: number): readonly DeviceRow[] {
+    return [...this.#devices.values()].filter((device) => device.apiKeyId === apiKeyId)
+  }
+
+  #execute(): void {
+    this.#statements += 1
+    if (this.away) throw new ParleyError('storage_unavailable', 'the database is away')
+  }
+}
+
+const bareKey = ({ keyHash: _, ...row }: ApiKeyRow & { readonly keyHash: string }): ApiKeyRow => row
+
+const bareDevice = ({ secretHash: _, ...row }: DeviceRow & { readonly secretHash: string }): DeviceRow => row
