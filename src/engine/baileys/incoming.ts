@@ -21,6 +21,7 @@ import type { LidMap } from './lid-map.ts'
 import { isDeviceTalk } from './message-content.ts'
 import { type Self, toMessageOccurrence, toReceiptOccurrence } from './occurrence.ts'
 import { STORAGE_FAILURE } from './signal-repository.ts'
+import { replaceListener } from './stock-listeners.ts'
 
 /**
  * Messages and receipts as they come in: decrypted, committed, and only then acknowledged.
@@ -135,7 +136,10 @@ export class Incoming {
         .upsertMessage(message, 'notify')
         .then(() => this.#auth.settled())
         .then(receipt)
-        .catch((error: unknown) => this.#logger.warn({ reason: messageOf(error) }, 'a protocol message failed'))
+        .catch((error: unknown) => {
+          // it comes again on the next connection
+          if (!this.#stopped) this.#logger.warn({ reason: messageOf(error) }, 'a protocol message failed')
+        })
       return
     }
     await this.#quietly(receipt)
@@ -227,16 +231,3 @@ const isStorageFailure = (error: unknown): boolean =>
   isParleyError(error, 'storage_unavailable') ||
   isParleyError(error, 'conflict') ||
   messageOf(error).startsWith(STORAGE_FAILURE)
-
-/** Takes Baileys' only listener for a stanza off, puts ours in its place, and answers Baileys'. */
-const replaceListener = (
-  sock: WASocket,
-  name: string,
-  listener: (node: BinaryNode) => void,
-): ((node: BinaryNode) => unknown) => {
-  const [stock, ...others] = sock.ws.listeners(name)
-  if (!stock || others.length > 0) throw new Error(`expected exactly one listener of Baileys for ${name}`)
-  sock.ws.off(name, stock as never)
-  sock.ws.on(name, listener)
-  return stock as (node: BinaryNode) => unknown
-}

@@ -16,6 +16,7 @@ import type { Logger } from '../../kernel/logger.ts'
 import type { EngineSignal, PasskeyAssertion, PasskeyPort, PasskeyState, PasskeyStatus } from '../index.ts'
 import type { AuthStore } from './auth-store.ts'
 import { orTimeout, toEngineError } from './engine-errors.ts'
+import { replaceListener } from './stock-listeners.ts'
 
 /**
  * Linking of an account that demands a passkey (since June 2026 WhatsApp asks many for one). After the phone has taken
@@ -55,17 +56,28 @@ export class PasskeyLinking implements PasskeyPort {
     this.#deviceType = deps.deviceType
     this.#handoffLifetimeMs = deps.handoffLifetimeMs
     this.#signal = deps.signal
-    const guarded = (handle: (node: BinaryNode) => Promise<void>) => (node: BinaryNode) => {
-      handle(node).catch((error: unknown) => this.#fail(error))
+    const stock = replaceListener(deps.sock, 'CB:notification', (node) => {
+      const handle = this.#handlerOf(node.attrs.type)
+      if (handle) void this.#handle(node, handle)
+      else stock(node)
+    })
+  }
+
+  #handlerOf(type: string | undefined): ((node: BinaryNode) => Promise<void>) | undefined {
+    if (type === 'passkey_prologue_request') return (node) => this.#begin(node)
+    if (type === 'crsc_continuation') return (node) => this.#continue(node)
+    return undefined
+  }
+
+  /** Acknowledges by itself: Baileys cannot before there is an account. */
+  async #handle(node: BinaryNode, handle: (node: BinaryNode) => Promise<void>): Promise<void> {
+    const { id, from, type } = node.attrs
+    try {
+      await this.#sock.sendNode({ tag: 'ack', attrs: { id: id!, to: from!, class: 'notification', type: type! } })
+      await handle(node)
+    } catch (error) {
+      this.#fail(error)
     }
-    deps.sock.ws.on(
-      'CB:notification,type:passkey_prologue_request',
-      guarded((node) => this.#begin(node)),
-    )
-    deps.sock.ws.on(
-      'CB:notification,type:crsc_continuation',
-      guarded((node) => this.#continue(node)),
-    )
   }
 
   status(): PasskeyStatus | undefined {
