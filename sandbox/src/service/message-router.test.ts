@@ -161,7 +161,10 @@ test('a group message reaches every device of the members, each with its own key
   const group = stage.service.groups.create(ann.device.account, 'Friends', [ben.device.account])
   const shared = msg('skmsg')
   const key = msg()
-  const list = node('participants', {}, [node('to', { jid: benWeb.device.lid }, [key])])
+  const list = node('participants', {}, [
+    node('to', { jid: benWeb.device.lid }, [key]),
+    node('to', { jid: annWeb.device.lid }, [msg()]),
+  ])
   const stanza = node('message', { id: 'G1', to: jidOf(group), type: 'text' }, [list, shared])
   annWeb.send(stanza)
   assert.equal(ackOf(annWeb)?.attrs.error, undefined)
@@ -172,6 +175,7 @@ test('a group message reaches every device of the members, each with its own key
   assert.equal(received.attrs.participant_pn, ann.device.account.jid)
   assert.deepEqual(children(ben.takeAll('message')[0]), [shared])
   assert.deepEqual(children(ann.takeAll('message')[0]), [shared])
+  assert.deepEqual(annWeb.takeAll('message'), [], 'Baileys names itself, and gets nothing')
   cleo.send({ ...stanza, attrs: { ...stanza.attrs, id: 'G2' } })
   assert.equal(ackOf(cleo)?.attrs.error, '403')
   annWeb.send(node('message', { id: 'G3', to: jidOf(group), type: 'text', participant: ben.device.lid }, [msg()]))

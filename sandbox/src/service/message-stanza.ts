@@ -74,7 +74,11 @@ export function readMessage(sender: Device, stanza: BinaryNode, world: World): A
     if (enc === undefined) throw new BadMessage(`<to> ${jid} has no enc`)
     checkEnc(enc, ['msg', 'pkmsg'])
     const device = account.devices.get(parseJid(jid)!.device)
-    if (device === sender) throw new BadMessage('a copy for the sending device itself')
+    if (device === sender) {
+      // Baileys 7 gives itself a copy of its sender key in every LID group; WhatsApp takes no offence.
+      if (audience.kind === 'group') continue
+      throw new BadMessage('a copy for the sending device itself')
+    }
     if (device === undefined) unknownDevices.push(jid!)
     else copies.push({ device, enc })
   }
