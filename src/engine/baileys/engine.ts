@@ -52,12 +52,20 @@ export interface RefusalCounts {
   message: number
   sender_key_message: number
   pre_key_bundle: number
+  device_identity: number
+  plaintext: number
 }
 
 /** Engine on Baileys: one socket per device; caches, agents and the Signal core are shared by all. */
 export class BaileysEngine implements Engine {
   version: readonly [number, number, number]
-  readonly refusals: RefusalCounts = { message: 0, sender_key_message: 0, pre_key_bundle: 0 }
+  readonly refusals: RefusalCounts = {
+    message: 0,
+    sender_key_message: 0,
+    pre_key_bundle: 0,
+    device_identity: 0,
+    plaintext: 0,
+  }
   readonly #options: BaileysEngineOptions
   readonly #transport: Transport
   readonly #core: SignalCore
@@ -97,6 +105,9 @@ export class BaileysEngine implements Engine {
       lidMap,
       intake: request.intake,
       logger,
+      onRefused: (what) => {
+        this.refusals[what]++
+      },
       onStorageFailure: () => session?.close({ kind: 'network', message: 'what came in could not be stored' }),
     })
     const passkey = new PasskeyLinking({

@@ -17,6 +17,7 @@ import { isParleyError, messageOf } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { Intake } from '../index.ts'
 import type { AuthStore } from './auth-store.ts'
+import { faultOfDeviceIdentity } from './device-identity.ts'
 import type { LidMap } from './lid-map.ts'
 import { isDeviceTalk } from './message-content.ts'
 import { type Self, toMessageOccurrence, toReceiptOccurrence } from './occurrence.ts'
@@ -42,6 +43,7 @@ export class Incoming {
   readonly #lidMap: LidMap
   readonly #intake: Intake
   readonly #logger: Logger
+  readonly #onRefused: (what: 'device_identity' | 'plaintext') => void
   readonly #onStorageFailure: (error: unknown) => void
   readonly #stockReceipt: (node: BinaryNode) => unknown
   #tail: Promise<void> = Promise.resolve()
@@ -56,6 +58,8 @@ export class Incoming {
     readonly logger: Logger
     /** Called when a stanza could not be stored; the session must close its socket. */
     readonly onStorageFailure: (error: unknown) => void
+    /** Told of everything that is refused before it is opened, for the metrics. */
+    readonly onRefused: (what: 'device_identity' | 'plaintext') => void
   }) {
     this.#deviceId = deps.deviceId
     this.#sock = deps.sock
@@ -64,6 +68,7 @@ export class Incoming {
     this.#intake = deps.intake
     this.#logger = deps.logger
     this.#onStorageFailure = deps.onStorageFailure
+    this.#onRefused = deps.onRefused
     this.#stockReceipt = replaceListener(deps.sock, 'CB:receipt', (node) => this.#enqueue(() => this.#receipt(node)))
     replaceListener(deps.sock, 'CB:message', (node) => this.#enqueue(() => this.#message(node)))
   }
@@ -98,12 +103,20 @@ export class Incoming {
     if (!me) return
     const unencrypted = getBinaryNodeChild(node, 'plaintext')
     if (unencrypted && !node.attrs.from?.endsWith('@newsletter')) {
+      this.#onRefused('plaintext')
       this.#logger.warn({ from: node.attrs.from, id: node.attrs.id }, 'refused an unencrypted message')
       return this.#sock.sendMessageAck(node, NACK_REASONS.UnrecognizedStanza)
     }
     // message secrets of bots: Baileys cannot open them either
     if (getBinaryNodeChild(node, 'enc')?.attrs.type === 'msmsg')
       return this.#sock.sendMessageAck(node, NACK_REASONS.MissingMessageSecret)
+
+    const forged = faultOfDeviceIdentity(node)
+    if (forged) {
+      this.#onRefused('device_identity')
+      this.#logger.warn({ from: node.attrs.from, id: node.attrs.id, reason: forged }, 'refused a message')
+      return this.#sock.sendMessageAck(node, NACK_REASONS.ParsingError)
+    }
 
     const { fullMessage, category, author, decrypt } = decryptMessageNode(
       node,
