@@ -1,44 +1,179 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { after, before, beforeEach, test } from 'node:test'
 import type { WAMessage } from 'baileys'
-import { People } from '../src/phone/people.ts'
-import { startSandbox } from '../src/server.ts'
+import type { Person } from '../src/phone/people.ts'
+import { type Sandbox, startSandbox } from '../src/server.ts'
 import { BaileysClient } from './support/baileys-client.ts'
+import { ControlClient } from './support/control-client.ts'
 
-async function setUp() {
-  const sandbox = await startSandbox()
-  const people = new People({ service: sandbox.service, clock: Date.now })
-  return { sandbox, people, service: sandbox.service }
-}
+let sandbox: Sandbox
+let control: ControlClient
+
+before(async () => {
+  sandbox = await startSandbox()
+  control = new ControlClient(sandbox.http)
+})
+after(() => sandbox[Symbol.asyncDispose]())
+beforeEach(() => sandbox.service.log.clear())
 
 const textOf = ({ message }: WAMessage) => message?.conversation ?? message?.extendedTextMessage?.text ?? undefined
+const makeClient = () => new BaileysClient({ url: sandbox.ws, noiseRoot: sandbox.noiseRoot })
+const within = (ms = 5_000) => AbortSignal.timeout(ms)
+const problems = () => sandbox.service.log.list().map(({ kind, text }) => `${kind}: ${text}`)
 
-test('Baileys is linked by QR and exchanges texts with a phone', async () => {
-  const { sandbox, people, service } = await setUp()
-  await using _sandbox = sandbox
-  const [ann, ben] = [people.add({ name: 'Ann' }), people.add({ name: 'Ben' })]
-  await using client = new BaileysClient({ url: sandbox.ws, noiseRoot: sandbox.noiseRoot })
-  const opened = client.nextQr().then((qr) => Promise.all([ann.linking.scan(qr), client.whenOpen()]))
-  const [result] = await opened
-  assert.equal(result.status, 'linked')
+async function linkByQr(client: BaileysClient, person: Person): Promise<void> {
+  const qr = await client.nextQr()
+  const open = client.whenOpen()
+  const { status } = await control.post(`/sandbox/people/${person.account.pn}/scan`, { qr })
+  assert.equal(status, 'linked')
+  await open
+}
+
+const nextText = (client: BaileysClient) =>
+  client.next('messages.upsert', ({ messages }) => messages.find((message) => textOf(message)))
+
+test('linked by QR, it exchanges texts with a phone; its own phone sees what it sends', async () => {
+  const [ann, ben] = [sandbox.people.add({ name: 'Ann' }), sandbox.people.add({ name: 'Ben' })]
+  await using client = makeClient()
+  await linkByQr(client, ann)
   assert.equal(client.creds.me?.id, `${ann.account.pn}:1@s.whatsapp.net`)
   assert.equal(client.creds.me?.lid, `${ann.account.lid}:1@lid`)
 
-  const incoming = client.next('messages.upsert', ({ messages }) => messages.find((message) => textOf(message)))
+  const incoming = nextText(client)
   const id = await ben.phone.sendText(ann.account.lidJid, 'hello gateway')
   const message = await incoming
   assert.equal(textOf(message), 'hello gateway')
   assert.equal(message.key.id, id)
-  const [delivered] = await ben.phone.receipts.wait(0, () => true, AbortSignal.timeout(5_000))
+  const [delivered] = await ben.phone.receipts.wait(0, () => true, within())
   assert.equal(delivered?.messageId, id)
 
   const sent = await client.socket.sendMessage(ben.account.jid, { text: 'hello Ben' })
-  const [received] = await ben.phone.messages.wait(0, (m) => !m.sentHere, AbortSignal.timeout(5_000))
+  const [received] = await ben.phone.messages.wait(0, (m) => !m.sentHere, within())
   assert.deepEqual(
     [received?.text, received?.messageId, received?.from, received?.fromDevice],
     ['hello Ben', sent?.key.id, ann.account, 1],
   )
-  const [copy] = await ann.phone.messages.wait(0, ({ fromMe }) => fromMe, AbortSignal.timeout(5_000))
+  const [copy] = await ann.phone.messages.wait(0, ({ fromMe }) => fromMe, within())
   assert.deepEqual([copy?.text, copy?.chat, copy?.fromDevice], ['hello Ben', ben.account.lidJid, 1])
-  assert.deepEqual(service.log.list(), [])
+  assert.deepEqual(problems(), [])
 })
+
+test('linked by code; a wrong code is refused and leaves the client waiting', async () => {
+  const [ann, ben] = [sandbox.people.add({ name: 'Ann' }), sandbox.people.add({ name: 'Ben' })]
+  const { pn } = ann.account
+  await using client = makeClient()
+  await client.nextQr()
+  const code = await client.socket.requestPairingCode(pn)
+  await sandboxHears(() => sandbox.service.registrations.findByPhoneNumber(pn) !== undefined)
+  const wrong = await control.call('POST', `/sandbox/people/${pn}/enter-code`, { code: 'AAAAAAAA' })
+  assert.deepEqual([wrong.status, wrong.body.error.code], [422, 'wrong_code'])
+  const open = client.whenOpen()
+  const linked = await control.post(`/sandbox/people/${pn}/enter-code`, { code: `${code.slice(0, 4)}-${code.slice(4)}` })
+  assert.deepEqual(linked, { phone: pn, device_jid: `${pn}:1@s.whatsapp.net`, status: 'linked' })
+  await open
+  const incoming = nextText(client)
+  await control.post(`/sandbox/people/${ben.account.pn}/send`, { to: pn, text: 'by code' })
+  assert.equal(textOf(await incoming), 'by code')
+})
+
+test('history comes at once: chats from before, without the twenty seconds of waiting', async () => {
+  const [ann, ben] = [sandbox.people.add({ name: 'Ann' }), sandbox.people.add({ name: 'Ben' })]
+  const id = await ben.phone.sendText(ann.account.lidJid, 'before you came')
+  await ann.phone.messages.wait(0, () => true, within())
+  await using client = makeClient()
+  const history = client.next('messaging-history.set', ({ messages }) => messages.find(({ key }) => key.id === id))
+  const keys = client.next('creds.update', ({ myAppStateKeyId }) => myAppStateKeyId)
+  await linkByQr(client, ann)
+  assert.equal(textOf(await history), 'before you came')
+  assert.equal(Buffer.from(await keys, 'base64').length, 6)
+})
+
+test('in a group, texts go both ways, between a phone and two linked devices of two people', async () => {
+  const [ann, ben, cleo] = ['Ann', 'Ben', 'Cleo'].map((name) => sandbox.people.add({ name })) as [Person, Person, Person]
+  await using first = makeClient()
+  await linkByQr(first, ann)
+  await using second = makeClient()
+  await linkByQr(second, ben)
+  const phones = [ann, ben, cleo].map(({ account }) => account.pn)
+  const { jid } = await control.post('/sandbox/groups', { subject: 'All', creator: phones[0], participants: phones })
+  const [toFirst, toSecond] = [nextText(first), nextText(second)]
+  await control.post(`/sandbox/people/${phones[2]}/send`, { to: jid, text: 'from a phone' })
+  for (const message of [await toFirst, await toSecond]) {
+    assert.deepEqual([textOf(message), message.key.remoteJid], ['from a phone', jid])
+  }
+  const again = nextText(second)
+  await first.socket.sendMessage(jid, { text: 'from a device' })
+  assert.equal(textOf(await again), 'from a device')
+  const [seen] = await cleo.phone.messages.wait(0, (m) => !m.sentHere, within())
+  assert.deepEqual([seen?.text, seen?.from], ['from a device', ann.account])
+  assert.deepEqual(problems(), [])
+})
+
+test('what a phone could not read it asks for again, and what Baileys could not read comes again', async () => {
+  const [ann, ben] = [sandbox.people.add({ name: 'Ann' }), sandbox.people.add({ name: 'Ben' })]
+  await using client = makeClient()
+  await linkByQr(client, ann)
+  sandbox.service.faults.arm({ kind: 'tamper', target: 'enc', account: ann.account, times: 1 })
+  ann.phone.goOffline() // so that the damaged copy is the companion's
+  const incoming = nextText(client)
+  await ben.phone.sendText(ann.account.lidJid, 'fragile to Baileys')
+  assert.equal(textOf(await incoming), 'fragile to Baileys')
+})
+
+test('the phone logs a companion out; the next login is refused', async () => {
+  const ann = sandbox.people.add({ name: 'Ann' })
+  await using client = makeClient()
+  await linkByQr(client, ann)
+  const [device] = (await control.get(`/sandbox/people/${ann.account.pn}`)).companions
+  assert.deepEqual([device.connected, device.device], [true, 1])
+  const closed = client.next('connection.update', ({ connection, lastDisconnect }) =>
+    connection === 'close'
+      ? (lastDisconnect?.error as { output?: { statusCode?: number } }).output?.statusCode
+      : undefined,
+  )
+  await control.call('DELETE', `/sandbox/people/${ann.account.pn}/devices/1`)
+  assert.equal(await closed, 401)
+  assert.deepEqual((await control.get(`/sandbox/people/${ann.account.pn}`)).companions, [])
+})
+
+for (const [mode, extra, expected] of [
+  ['close', {}, 428],
+  ['replaced', {}, 440],
+  ['stream_error', { code: 503 }, 503],
+  ['failure', { code: 403 }, 403],
+] as const) {
+  test(`the control API ends a connection: ${mode} arrives as ${expected}`, async () => {
+    const ann = sandbox.people.add({ name: 'Ann' })
+    await using client = makeClient()
+    await linkByQr(client, ann)
+    const closed = client.next('connection.update', ({ connection, lastDisconnect }) =>
+      connection === 'close'
+        ? (lastDisconnect?.error as { output?: { statusCode?: number } }).output?.statusCode
+        : undefined,
+    )
+    const jid = encodeURIComponent(`${ann.account.pn}:1@s.whatsapp.net`)
+    await control.post(`/sandbox/devices/${jid}/disconnect`, { mode, ...extra })
+    assert.equal(await closed, expected)
+  })
+}
+
+test('an account takes as many companions as it may, and any client by one call', async () => {
+  await using first = makeClient()
+  const qr = await first.nextQr()
+  const open = first.whenOpen()
+  const { phone } = await control.post('/admin/mock-phone/scan-qr', qr)
+  await open
+  await control.call('PATCH', `/sandbox/people/${phone}`, { max_companions: 1 })
+  await using second = makeClient()
+  const refused = await control.call('POST', '/admin/mock-phone/scan-qr', await second.nextQr())
+  assert.deepEqual([refused.status, refused.body.error.code], [422, 'too_many_devices'])
+})
+
+/** Resolves when something that the service does by itself has happened. */
+async function sandboxHears(happened: () => boolean): Promise<void> {
+  const signal = within()
+  while (!happened()) {
+    signal.throwIfAborted()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
