@@ -106,14 +106,14 @@ export class ApiKeyStore implements ApiKeyRepository {
 
   async delete(id: number): Promise<readonly string[] | undefined> {
     const build = this.#build
-    const deleted = await this.#database.write(function* () {
-      const own = build.selectFrom('devices').select('device_id').where('api_key_id', '=', id).orderBy('id')
+    const own = build.selectFrom('devices').select('device_id').where('api_key_id', '=', id).orderBy('id')
+    // Keys first: a crash in between leaves devices to be deleted again, not keys that nobody owns.
+    await this.#forgetKeys((await this.#database.readAll(run(own))).map((row) => row.device_id))
+    return this.#database.write(function* () {
       const devices = (yield* run(own)).map((row) => row.device_id)
       for (const deviceId of devices) yield* forgetDevice(deviceId)
       const gone = yield* runOne(build.deleteFrom('api_keys').where('id', '=', id).returning('id'))
       return gone && devices
     })
-    if (deleted) await this.#forgetKeys(deleted)
-    return deleted
   }
 }

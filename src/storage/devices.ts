@@ -126,12 +126,12 @@ export class DeviceStore implements DeviceRepository {
 
   async delete(deviceId: string): Promise<boolean> {
     const remove = this.#build.deleteFrom('devices').where('device_id', '=', deviceId).returning('device_id')
-    const gone = await this.#database.write(function* () {
+    // Keys first: a crash in between leaves a device to be deleted again, not keys that nobody owns.
+    await this.#forgetKeys([deviceId])
+    return this.#database.write(function* () {
       yield* forgetDevice(deviceId)
       return (yield* runOne(remove)) !== undefined
     }, deviceId)
-    if (gone) await this.#forgetKeys([deviceId])
-    return gone
   }
 
   #toRow(row: Selectable<DeviceTable>): DeviceRow {
