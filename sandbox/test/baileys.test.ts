@@ -68,7 +68,9 @@ test('linked by code; a wrong code is refused and leaves the client waiting', as
   const wrong = await control.call('POST', `/sandbox/people/${pn}/enter-code`, { code: 'AAAAAAAA' })
   assert.deepEqual([wrong.status, wrong.body.error.code], [422, 'wrong_code'])
   const open = client.whenOpen()
-  const linked = await control.post(`/sandbox/people/${pn}/enter-code`, { code: `${code.slice(0, 4)}-${code.slice(4)}` })
+  const linked = await control.post(`/sandbox/people/${pn}/enter-code`, {
+    code: `${code.slice(0, 4)}-${code.slice(4)}`,
+  })
   assert.deepEqual(linked, { phone: pn, device_jid: `${pn}:1@s.whatsapp.net`, status: 'linked' })
   await open
   const incoming = nextText(client)
@@ -89,7 +91,11 @@ test('history comes at once: chats from before, without the twenty seconds of wa
 })
 
 test('in a group, texts go both ways, between a phone and two linked devices of two people', async () => {
-  const [ann, ben, cleo] = ['Ann', 'Ben', 'Cleo'].map((name) => sandbox.people.add({ name })) as [Person, Person, Person]
+  const [ann, ben, cleo] = ['Ann', 'Ben', 'Cleo'].map((name) => sandbox.people.add({ name })) as [
+    Person,
+    Person,
+    Person,
+  ]
   await using first = makeClient()
   await linkByQr(first, ann)
   await using second = makeClient()

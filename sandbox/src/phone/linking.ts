@@ -154,6 +154,7 @@ export class Linking {
     }
     run().catch((error: unknown) => {
       desk.finish('failed')
+      registration.end('not linked')
       service.log.add(
         'refused',
         registration.id,

@@ -157,6 +157,8 @@ export interface Registration {
    * then sent away with 515 and comes back to log in. Rejects with a `LinkError`.
    */
   complete(link: LinkRequest): Promise<Device>
+  /** Sends the client away without having linked it. */
+  end(reason: string): void
 }
 
 /** What the service tells whoever watches it. */

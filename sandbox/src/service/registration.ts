@@ -187,6 +187,12 @@ export class OpenRegistration implements Registration {
     this.#report('forbidden', `<${tag}> from a client that is not linked`, stanza)
   }
 
+  end(reason: string) {
+    if (!this.#open) return
+    this.#end()
+    this.#peer.close(reason)
+  }
+
   /** The client's connection has ended. */
   closed() {
     this.#end()

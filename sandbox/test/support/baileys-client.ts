@@ -1,5 +1,5 @@
 // A stock Baileys socket against the sandbox, with everything in memory. It reconnects after 515, as a gateway does.
-import { EventEmitter, once } from 'node:events'
+import { EventEmitter, on } from 'node:events'
 import {
   type AuthenticationState,
   type BaileysEventMap,
@@ -84,12 +84,13 @@ export class BaileysClient implements AsyncDisposable {
     name: Name,
     pick: (payload: BaileysEventMap[Name]) => Found | undefined,
   ): Promise<Found> {
-    const signal = AbortSignal.timeout(10_000)
-    for (;;) {
-      const [payload] = (await once(this.events, name, { signal })) as [BaileysEventMap[Name]]
+    // `on` keeps what comes in one tick; `once` in a loop would miss the second of two events.
+    const events = on(this.events, name, { signal: AbortSignal.timeout(10_000) })
+    for await (const [payload] of events as AsyncIterable<[BaileysEventMap[Name]]>) {
       const found = pick(payload)
       if (found !== undefined) return found
     }
+    throw new Error(`${name} ended`)
   }
 
   nextQr(): Promise<string> {
