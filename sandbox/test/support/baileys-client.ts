@@ -72,9 +72,7 @@ export class BaileysClient implements AsyncDisposable {
     ev.on('creds.update', (update) => Object.assign(this.#auth.creds, update))
     ev.process((events) => {
       for (const [name, value] of Object.entries(events)) this.events.emit(name as keyof Events, value as never)
-      const code = (
-        events['connection.update']?.lastDisconnect?.error as { output?: { statusCode?: number } } | undefined
-      )?.output?.statusCode
+      const code = statusOf(events['connection.update']?.lastDisconnect?.error)
       if (events['connection.update']?.connection === 'close' && code === 515 && !this.#closed) this.connect()
     })
   }
@@ -101,10 +99,21 @@ export class BaileysClient implements AsyncDisposable {
     await this.next('connection.update', ({ connection }) => (connection === 'open' ? true : undefined))
   }
 
+  /** Resolves with the status code of the next close. */
+  whenClosed(): Promise<number> {
+    return this.next('connection.update', ({ connection, lastDisconnect }) =>
+      connection === 'close' ? statusOf(lastDisconnect?.error) : undefined,
+    )
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     await this.socket.end(undefined)
   }
+}
+
+function statusOf(error: Error | undefined): number | undefined {
+  return (error as { output?: { statusCode?: number } } | undefined)?.output?.statusCode
 }
 
 function makeMemoryKeys(): AuthenticationState['keys'] {
