@@ -132,11 +132,7 @@ test('the phone logs a companion out; the next login is refused', async () => {
   await linkByQr(client, ann)
   const [device] = (await control.get(`/sandbox/people/${ann.account.pn}`)).companions
   assert.deepEqual([device.connected, device.device], [true, 1])
-  const closed = client.next('connection.update', ({ connection, lastDisconnect }) =>
-    connection === 'close'
-      ? (lastDisconnect?.error as { output?: { statusCode?: number } }).output?.statusCode
-      : undefined,
-  )
+  const closed = client.whenClosed()
   await control.call('DELETE', `/sandbox/people/${ann.account.pn}/devices/1`)
   assert.equal(await closed, 401)
   assert.deepEqual((await control.get(`/sandbox/people/${ann.account.pn}`)).companions, [])
@@ -152,11 +148,7 @@ for (const [mode, extra, expected] of [
     const ann = sandbox.people.add({ name: 'Ann' })
     await using client = makeClient()
     await linkByQr(client, ann)
-    const closed = client.next('connection.update', ({ connection, lastDisconnect }) =>
-      connection === 'close'
-        ? (lastDisconnect?.error as { output?: { statusCode?: number } }).output?.statusCode
-        : undefined,
-    )
+    const closed = client.whenClosed()
     const jid = encodeURIComponent(`${ann.account.pn}:1@s.whatsapp.net`)
     await control.post(`/sandbox/devices/${jid}/disconnect`, { mode, ...extra })
     assert.equal(await closed, expected)
