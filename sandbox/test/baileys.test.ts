@@ -126,6 +126,41 @@ test('what a phone could not read it asks for again, and what Baileys could not 
   assert.equal(textOf(await incoming), 'fragile to Baileys')
 })
 
+test('receipts reach Baileys: delivered, then read', async () => {
+  const [ann, ben] = [sandbox.people.add({ name: 'Ann' }), sandbox.people.add({ name: 'Ben' })]
+  await using client = makeClient()
+  await linkByQr(client, ann)
+  const statuses: unknown[] = []
+  const read = client.next('messages.update', (updates) => {
+    for (const { update } of updates) statuses.push(update.status)
+    return updates.find(({ update }) => update.status === 4)
+  })
+  const sent = await client.socket.sendMessage(ben.account.jid, { text: 'read me' })
+  const [received] = await ben.phone.messages.wait(0, () => true, within())
+  const body = { chat: ann.account.pn, message_ids: [received!.messageId] }
+  await control.post(`/sandbox/people/${ben.account.pn}/read`, body)
+  assert.equal((await read).key.id, sent?.key.id)
+  assert.ok(statuses.includes(3), `delivered before read: ${statuses.join()}`)
+})
+
+test('Baileys asks its phone for older messages, and for one it could not read', async () => {
+  const [ann, ben] = [sandbox.people.add({ name: 'Ann' }), sandbox.people.add({ name: 'Ben' })]
+  const ids: string[] = []
+  for (let n = 0; n < 24; n += 1) ids.push(await ben.phone.sendText(ann.account.lidJid, `old ${n}`))
+  await ann.phone.settle()
+  await using client = makeClient()
+  await linkByQr(client, ann)
+  const key = (n: number) => ({ remoteJid: ben.account.lidJid, id: ids[n]!, fromMe: false })
+  const history = client.next('messaging-history.set', ({ messages, peerDataRequestSessionId }) =>
+    peerDataRequestSessionId ? messages : undefined,
+  )
+  await client.socket.fetchMessageHistory(3, key(4), Date.now())
+  assert.deepEqual((await history).map(textOf), ['old 3', 'old 2', 'old 1'])
+  const resent = client.next('messages.upsert', ({ messages }) => messages.find((m) => m.key.id === ids[7]))
+  await client.socket.requestPlaceholderResend(key(7))
+  assert.equal(textOf(await resent), 'old 7')
+})
+
 test('the phone logs a companion out; the next login is refused', async () => {
   const ann = sandbox.people.add({ name: 'Ann' })
   await using client = makeClient()

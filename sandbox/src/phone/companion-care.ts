@@ -11,6 +11,7 @@ import {
   makeAppStateKey,
   shareAppStateKeys,
 } from './history.ts'
+import { unwrap } from './message-content.ts'
 import type { PhoneMessage } from './phone.ts'
 import type { SignalAddress } from './signal-endpoint.ts'
 
@@ -22,6 +23,8 @@ export interface CompanionCareOptions {
   readonly send: (companion: SignalAddress, message: proto.Message.IProtocolMessage) => Promise<void>
   /** Milliseconds since 1970. */
   readonly now: number
+  /** The keys of an earlier process, oldest first; a new one is made when absent. */
+  readonly appStateKeys?: readonly AppStateKey[]
 }
 
 const HISTORY_PER_CHAT = 20
@@ -32,7 +35,11 @@ export class CompanionCare {
 
   constructor(options: CompanionCareOptions) {
     this.#options = options
-    this.#appStateKeys = [makeAppStateKey(options.now)]
+    this.#appStateKeys = options.appStateKeys ?? [makeAppStateKey(options.now)]
+  }
+
+  get appStateKeys(): readonly AppStateKey[] {
+    return this.#appStateKeys
   }
 
   async welcome(companion: SignalAddress): Promise<void> {
@@ -44,15 +51,15 @@ export class CompanionCare {
   /** Answers a request for app state keys, for older messages, or for a message the companion could not read. */
   async answer(companion: SignalAddress, requestId: string, message: proto.IMessage): Promise<void> {
     const { send } = this.#options
-    const protocol = message.protocolMessage
+    const protocol = unwrap(message).protocolMessage
     const request = protocol?.peerDataOperationRequestMessage
     const keyIds = protocol?.appStateSyncKeyRequest?.keyIds?.map(({ keyId }) => Buffer.from(keyId ?? []))
     if (keyIds !== undefined) {
       const found = this.#appStateKeys.filter(({ id }) => keyIds.some((keyId) => keyId.equals(id)))
       await send(companion, shareAppStateKeys(found))
     }
-    const older = request?.historySyncOnDemandRequest?.chatJid
-    if (older) await send(companion, describeOlder(this.#chat(this.#options.canonicalChat(older)), requestId))
+    const older = request?.historySyncOnDemandRequest
+    if (older?.chatJid) await send(companion, describeOlder(this.#olderThan(older), requestId))
     const wanted = request?.placeholderMessageResendRequest ?? []
     if (wanted.length > 0) await send(companion, this.#resend(requestId, wanted))
   }
@@ -80,6 +87,15 @@ export class CompanionCare {
   #chats(): ChatHistory[] {
     const chats = new Set(this.#options.messages().map(({ chat }) => chat))
     return Array.from(chats, (chat) => this.#chat(chat))
+  }
+
+  #olderThan(request: proto.Message.PeerDataOperationRequestMessage.IHistorySyncOnDemandRequest): ChatHistory {
+    const jid = this.#options.canonicalChat(request.chatJid!)
+    const messages = this.#options.messages().filter(({ chat }) => chat === jid)
+    const end = messages.findIndex(({ messageId }) => messageId === request.oldestMsgId)
+    const before = messages.slice(0, end === -1 ? 0 : end)
+    const count = Math.max(1, request.onDemandMsgCount ?? HISTORY_PER_CHAT)
+    return { jid, name: undefined, messages: before.slice(-count).reverse().map(describeMessage) }
   }
 
   #chat(jid: string): ChatHistory {

@@ -11,10 +11,11 @@ import { signKeyIndexList } from './adv.ts'
 import { CompanionCare } from './companion-care.ts'
 import { readBundle, uploadPreKeys } from './devices.ts'
 import { EventLog } from './event-log.ts'
+import type { AppStateKey } from './history.ts'
 import { Inbox, type Incoming } from './inbox.ts'
 import { makeText, type Summary, summarize } from './message-content.ts'
 import { makeMessageId, Outbox } from './outbox.ts'
-import { type SignalAddress, SignalEndpoint } from './signal-endpoint.ts'
+import { type SignalAddress, SignalEndpoint, type SignalState } from './signal-endpoint.ts'
 import { StanzaClient } from './stanza-client.ts'
 
 export interface PhoneMessage extends Summary {
@@ -55,6 +56,15 @@ export interface PhoneOptions {
   readonly rawId: number
   /** Milliseconds since 1970. */
   readonly clock: () => number
+  /** Those of an earlier process. */
+  readonly appStateKeys?: readonly AppStateKey[]
+}
+
+/** What a phone keeps when the sandbox restarts; what it showed is not among it. */
+export interface PhoneState {
+  readonly rawId: number
+  readonly signal: SignalState
+  readonly appStateKeys: readonly AppStateKey[]
 }
 
 const KEPT_ENTRIES = 2_000
@@ -117,6 +127,7 @@ export class Phone implements Peer {
       canonicalChat: (jid) => (isGroup(jid) ? jid : (service.accounts.byJid(jid)?.lidJid ?? jid)),
       send: (companion, message) => this.#outbox.sendToCompanion(companion, message),
       now: options.clock(),
+      ...(options.appStateKeys !== undefined && { appStateKeys: options.appStateKeys }),
     })
   }
 
@@ -131,6 +142,10 @@ export class Phone implements Peer {
 
   get rawId(): number {
     return this.#options.rawId
+  }
+
+  snapshot(): PhoneState {
+    return { rawId: this.rawId, signal: this.#options.signal.snapshot(), appStateKeys: this.#care.appStateKeys }
   }
 
   /** Gets a network: attaches to the service, which replays what waited. */

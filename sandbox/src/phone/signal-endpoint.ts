@@ -46,6 +46,17 @@ export class SignalError extends Error {
   }
 }
 
+/** An endpoint's secrets and sessions as plain data; key pairs by their seeds. */
+export interface SignalState {
+  readonly registrationId: number
+  readonly identity: Uint8Array
+  readonly signedPreKey: { readonly keyId: number; readonly seed: Uint8Array }
+  readonly nextPreKeyId: number
+  readonly preKeys: readonly (readonly [number, Uint8Array])[]
+  readonly sessions: readonly (readonly [string, Uint8Array])[]
+  readonly senderKeys: readonly (readonly [string, Uint8Array])[]
+}
+
 const PREKEY_MESSAGE_TYPE = 3
 
 export class SignalEndpoint {
@@ -64,6 +75,31 @@ export class SignalEndpoint {
     this.registrationId = options.registrationId
     this.#signedPreKey = this.#makeSignedPreKey(1)
     this.#storage = this.#makeStorage()
+  }
+
+  /** An endpoint that goes on where another one stopped. */
+  static restore(state: SignalState): SignalEndpoint {
+    const { registrationId, signedPreKey } = state
+    const endpoint = new SignalEndpoint({ registrationId, identity: generateKeyPair(state.identity) })
+    endpoint.#signedPreKey = endpoint.#makeSignedPreKey(signedPreKey.keyId, generateKeyPair(signedPreKey.seed))
+    endpoint.#nextPreKeyId = state.nextPreKeyId
+    for (const [id, seed] of state.preKeys) endpoint.#preKeys.set(id, generateKeyPair(seed))
+    for (const [name, record] of state.sessions) endpoint.#sessions.set(name, record)
+    for (const [name, record] of state.senderKeys) endpoint.#senderKeys.set(name, record)
+    return endpoint
+  }
+
+  snapshot(): SignalState {
+    const { keyId, keyPair } = this.#signedPreKey
+    return {
+      registrationId: this.registrationId,
+      identity: this.identity.seed,
+      signedPreKey: { keyId, seed: keyPair.seed },
+      nextPreKeyId: this.#nextPreKeyId,
+      preKeys: Array.from(this.#preKeys, ([id, pair]) => [id, pair.seed] as const),
+      sessions: [...this.#sessions],
+      senderKeys: [...this.#senderKeys],
+    }
   }
 
   get signedPreKey(): PreKeyBundle['signedPreKey'] {
@@ -204,8 +240,7 @@ export class SignalEndpoint {
     })
   }
 
-  #makeSignedPreKey(keyId: number) {
-    const keyPair = generateKeyPair()
+  #makeSignedPreKey(keyId: number, keyPair = generateKeyPair()) {
     return { keyId, keyPair, signature: sign(this.identity, withKeyType(keyPair.public)) }
   }
 
