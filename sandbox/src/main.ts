@@ -10,6 +10,7 @@ const USAGE = `node sandbox/src/main.ts [options]
   --host HOST     address to listen on (127.0.0.1)
   --seed TEXT     same seed, same Noise root (SANDBOX_SEED; random when absent)
   --people N      how many people to begin with (0)
+  --state FILE    keep accounts, devices, keys and queues there across restarts
   --ca-file FILE  where to write the certificate authority that TLS clients must trust
   --help
 `
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     people: { type: 'string', default: '0' },
     'ca-file': { type: 'string' },
+    state: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
@@ -45,9 +47,11 @@ async function run(): Promise<void> {
     ...(values['no-tls'] ? {} : { tlsPort: number('tls-port') }),
     ...(seed === undefined ? {} : { seed }),
     ...(caFile === undefined ? {} : { caFile }),
+    ...(values.state === undefined ? {} : { stateFile: values.state }),
   })
+  // People of an earlier run are counted, so that a restart adds nobody.
   const count = number('people')
-  for (let index = 0; index < count; index += 1) {
+  for (let index = sandbox.people.list().length; index < count; index += 1) {
     const round = Math.floor(index / NAMES.length)
     sandbox.people.add({ name: `${NAMES[index % NAMES.length]}${round === 0 ? '' : ` ${round + 1}`}` })
   }

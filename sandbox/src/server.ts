@@ -8,6 +8,8 @@ import { createControlApi } from './control/control-api.ts'
 import { People } from './phone/people.ts'
 import type { Problem } from './service/problem-log.ts'
 import { Service } from './service/service.ts'
+import { restoreSnapshot } from './service/snapshot.ts'
+import { readState, StateFile } from './state-file.ts'
 import { makeServerCredentials } from './tls/certificates.ts'
 import { CHAT_PATH, SocketGate } from './transport/socket-gate.ts'
 import { deriveNoiseIdentity } from './wire/certificate-chain.ts'
@@ -23,6 +25,8 @@ export interface SandboxOptions {
   readonly caFile?: string
   /** Same seed, same Noise root and static key. Random when absent. */
   readonly seed?: string
+  /** Where accounts, devices, keys and queues are kept across restarts; in memory only when absent. Holds the seed too. */
+  readonly stateFile?: string
   readonly clock?: () => number
   /** Called for every problem that clients cause. */
   readonly report?: (problem: Problem) => void
@@ -53,7 +57,9 @@ export interface Sandbox extends AsyncDisposable {
 
 /** Starts the service and listens. Resolves when clients can connect. */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const { host = '127.0.0.1', port = 0, seed = randomBytes(32).toString('hex'), clock = Date.now } = options
+  const { host = '127.0.0.1', port = 0, clock = Date.now } = options
+  const saved = options.stateFile === undefined ? undefined : await readState(options.stateFile)
+  const seed = options.seed ?? saved?.seed ?? randomBytes(32).toString('hex')
   const identity = deriveNoiseIdentity(seed, clock())
   const bound = { media: '' }
   const service = new Service({
@@ -69,7 +75,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     ...(options.pingAfterMs === undefined ? {} : { pingAfterMs: options.pingAfterMs }),
     ...(options.dropAfterMs === undefined ? {} : { dropAfterMs: options.dropAfterMs }),
   })
+  if (saved !== undefined) restoreSnapshot(service, saved.service)
   const people = new People({ service, clock })
+  if (saved !== undefined) people.restore(saved.people)
   const listener = createControlApi(service, people)
   const credentials =
     options.tlsPort === undefined
@@ -88,6 +96,11 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     credentials === undefined ? undefined : await open(createTlsServer(credentials, listener), options.tlsPort ?? 0)
   // Clients upload over https when they can.
   bound.media = secure ?? plain
+  const onError = (error: unknown) => service.log.add('internal', 'sandbox', `the state was not saved: ${error}`)
+  const stateFile =
+    options.stateFile === undefined
+      ? undefined
+      : new StateFile({ path: options.stateFile, seed, service, people, onError })
   return {
     service,
     people,
@@ -101,6 +114,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     noiseRoot: identity.root.public,
     async [Symbol.asyncDispose]() {
       await gate[Symbol.asyncDispose]()
+      await stateFile?.[Symbol.asyncDispose]()
       for (const server of servers) {
         server.close()
         server.closeAllConnections()

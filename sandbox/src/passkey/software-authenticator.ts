@@ -1,5 +1,5 @@
 // A passkey in software: what a browser tab on web.whatsapp.com and the phone's authenticator would do together.
-import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { sha256 } from '../crypto/symmetric.ts'
 import { type Assertion, type Credential, FLAG_USER_PRESENT, FLAG_USER_VERIFIED, fromBase64Url } from './webauthn.ts'
 
@@ -11,17 +11,37 @@ export class AuthenticatorError extends Error {
   override readonly name = 'AuthenticatorError'
 }
 
+/** A passkey as plain data. */
+export interface AuthenticatorState {
+  readonly id: Buffer
+  readonly userHandle: Buffer
+  /** PKCS#8, DER. */
+  readonly privateKey: Buffer
+  readonly signCount: number
+}
+
 export class SoftwareAuthenticator {
-  readonly #id = randomBytes(16)
-  readonly #userHandle = randomBytes(16)
+  readonly #id: Buffer
+  readonly #userHandle: Buffer
   readonly #privateKey: KeyObject
   readonly #publicKey: KeyObject
-  #signCount = 0
+  #signCount: number
 
-  constructor() {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    this.#privateKey = privateKey
-    this.#publicKey = publicKey
+  /** A new passkey, or the one of an earlier process. */
+  constructor(state?: AuthenticatorState) {
+    this.#id = state?.id ?? randomBytes(16)
+    this.#userHandle = state?.userHandle ?? randomBytes(16)
+    this.#signCount = state?.signCount ?? 0
+    this.#privateKey =
+      state === undefined
+        ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+        : createPrivateKey({ key: state.privateKey, format: 'der', type: 'pkcs8' })
+    this.#publicKey = createPublicKey(this.#privateKey)
+  }
+
+  snapshot(): AuthenticatorState {
+    const privateKey = this.#privateKey.export({ format: 'der', type: 'pkcs8' })
+    return { id: this.#id, userHandle: this.#userHandle, privateKey, signCount: this.#signCount }
   }
 
   /** What a relying party stores at registration. */

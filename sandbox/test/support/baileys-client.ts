@@ -36,31 +36,34 @@ export interface BaileysOptions {
   /** The public key of the Noise certificates' root. */
   readonly noiseRoot: Buffer
   readonly pushName?: string
+  /** What an earlier client was linked with. */
+  readonly auth?: AuthenticationState
 }
 
 type Events = { [Name in keyof BaileysEventMap]: [BaileysEventMap[Name]] }
 
 export class BaileysClient implements AsyncDisposable {
   readonly #options: BaileysOptions
-  readonly #auth: AuthenticationState = { creds: initAuthCreds(), keys: makeMemoryKeys() }
+  readonly auth: AuthenticationState
   readonly events = new EventEmitter<Events>()
   socket!: WASocket
   #closed = false
 
   constructor(options: BaileysOptions) {
     this.#options = options
+    this.auth = options.auth ?? { creds: initAuthCreds(), keys: makeMemoryKeys() }
     WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(options.noiseRoot)
     this.connect()
   }
 
   get creds() {
-    return this.#auth.creds
+    return this.auth.creds
   }
 
   connect(): void {
     const { url } = this.#options
     this.socket = makeWASocket({
-      auth: this.#auth,
+      auth: this.auth,
       waWebSocketUrl: url,
       logger,
       connectTimeoutMs: 5_000,
@@ -69,7 +72,7 @@ export class BaileysClient implements AsyncDisposable {
       getMessage: async () => undefined,
     })
     const { ev } = this.socket
-    ev.on('creds.update', (update) => Object.assign(this.#auth.creds, update))
+    ev.on('creds.update', (update) => Object.assign(this.auth.creds, update))
     ev.process((events) => {
       for (const [name, value] of Object.entries(events)) this.events.emit(name as keyof Events, value as never)
       const code = statusOf(events['connection.update']?.lastDisconnect?.error)
