@@ -5,9 +5,10 @@ import { type DeviceDeps, deviceRoutes } from './devices/routes.ts'
 import { type LinkingDeps, linkingRoutes } from './linking/routes.ts'
 import { type MessageDeps, messageRoutes } from './messages/routes.ts'
 import { type SystemDeps, systemRoutes } from './system/routes.ts'
+import { type WebhookDeps, webhookRoutes } from './webhooks/routes.ts'
 
 /** What the areas need, taken together. */
-export type RouteDeps = SystemDeps & AdminDeps & ApiKeyDeps & DeviceDeps & LinkingDeps & MessageDeps
+export type RouteDeps = SystemDeps & AdminDeps & ApiKeyDeps & DeviceDeps & LinkingDeps & MessageDeps & WebhookDeps
 
 /** Every endpoint, in the order of the documentation. */
 export const allRoutes = (deps: RouteDeps): Route[] => [
@@ -17,6 +18,7 @@ export const allRoutes = (deps: RouteDeps): Route[] => [
   ...deviceRoutes(deps),
   ...linkingRoutes(deps),
   ...messageRoutes(deps),
+  ...webhookRoutes(deps),
 ]
 
 /** Stands for any dependency: it can be taken apart and passed on, but not used. */

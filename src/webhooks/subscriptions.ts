@@ -11,11 +11,12 @@ export type Subscription = Pick<WebhookRow, 'id' | 'deviceId' | 'url' | 'events'
 export class Subscriptions {
   readonly #byId = new Map<number, Subscription>()
   readonly #byDevice = new Map<string, Map<number, Subscription>>()
-  readonly #enabled: boolean
+  /** WEBHOOKS_ENABLED */
+  readonly enabled: boolean
 
   /** `enabled` false (WEBHOOKS_ENABLED): events are logged and nobody wants them. */
   constructor({ enabled }: { readonly enabled: boolean }) {
-    this.#enabled = enabled
+    this.enabled = enabled
   }
 
   async load(repository: Pick<WebhookRepository, 'listAll'>): Promise<void> {
@@ -32,7 +33,7 @@ export class Subscriptions {
 
   /** Active webhooks of the device that want this event, oldest first. */
   webhookIdsFor(deviceId: string, type: string): readonly number[] {
-    if (!this.#enabled) return []
+    if (!this.enabled) return []
     const own = this.#byDevice.get(deviceId)
     if (!own) return []
     const ids: number[] = []

@@ -7,6 +7,8 @@ import type { Route } from '../../../src/http/route.ts'
 import { createHttpServer, type HttpOptions } from '../../../src/http/server.ts'
 import { DeviceTokens } from '../../../src/http/tokens.ts'
 import { type Logger, silentLogger } from '../../../src/kernel/logger.ts'
+import { AddressGuard } from '../../../src/webhooks/address-guard.ts'
+import { Subscriptions } from '../../../src/webhooks/subscriptions.ts'
 import { FakeClock } from '../fake-clock.ts'
 import { FakeSessions } from './fake-sessions.ts'
 import { MemoryStorage } from './memory-storage.ts'
@@ -76,6 +78,12 @@ export class TestGateway implements AsyncDisposable {
         version: '9.9.9',
         startedAt: clock.now(),
         whatsappVersion: version,
+        // the webhooks area has tests of its own, on a real database
+        subscriptions: new Subscriptions({ enabled: false }),
+        events: { append: async () => [] },
+        dispatcher: { changed: () => undefined },
+        guard: new AddressGuard({ allowHttp: false, allowedNetworks: [] }),
+        maxWebhooksPerDevice: 5,
       }),
       ...(options.routes ?? []),
     ]
