@@ -28,8 +28,10 @@ export const loadConfig = ({ env, envFile = '.env', dataDir = './data' }: LoadOp
   const merged: Environment = { ...readEnvFile(envFile), ...withoutUndefined(env) }
   if (!isEmbedded(merged)) return { ...parseConfig(merged), firstStart: undefined }
   const secretsFile = join(dataDir, 'secrets.json')
-  const { secrets, isNew } = readOrMakeSecrets(dataDir, secretsFile)
   const sqlitePath = join(dataDir, 'parley.sqlite')
+  // Everything else is judged first: secrets made by a start that then stops would never be shown to anybody.
+  parseConfig(merged, { adminSecretKey: '', jwtSecretKey: '', sqlitePath })
+  const { secrets, isNew } = readOrMakeSecrets(dataDir, secretsFile)
   return {
     ...parseConfig(merged, { ...secrets, sqlitePath }),
     firstStart: isNew ? { secretsFile, adminSecretKey: secrets.adminSecretKey } : undefined,

@@ -126,8 +126,11 @@ export const int = <D extends number | undefined>(
   }
 }
 
-const rangeText = (min: number, max: number): string =>
-  min === max ? String(min) : max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `${min}-${max}`
+const rangeText = (min: number, max: number): string => {
+  if (min === max) return String(min)
+  if (min === Number.MIN_SAFE_INTEGER) return `up to ${max}`
+  return max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `${min}-${max}`
+}
 
 const TRUE = new Set(['true', '1', 't', 'yes', 'on'])
 const FALSE = new Set(['false', '0', 'f', 'no', 'off'])
