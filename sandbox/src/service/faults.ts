@@ -75,6 +75,11 @@ export class Faults {
     return this.#armed.length < before
   }
 
+  /** Whether any fault is armed: false spares its callers the preparation. */
+  get armed(): boolean {
+    return this.#armed.length > 0
+  }
+
   list(): readonly ArmedFault[] {
     return this.#armed.map((armed) => ({ ...armed }))
   }

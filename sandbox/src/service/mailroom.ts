@@ -58,8 +58,7 @@ export class Mailroom {
   }
 
   #tamper(device: Device, stanza: BinaryNode): BinaryNode {
-    const isEncrypted = stanza.tag === 'message' && children(stanza, 'enc').length > 0
-    if (!isEncrypted || this.#faults.list().length === 0) return stanza
+    if (!this.#faults.armed || stanza.tag !== 'message') return stanza
     const content = children(stanza).map((child) =>
       child.tag === 'enc' && child.content instanceof Uint8Array
         ? { ...child, content: this.#faults.tamper('enc', device.account, child.content) }

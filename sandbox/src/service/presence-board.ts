@@ -18,6 +18,8 @@ export class PresenceBoard {
   readonly #options: PresenceBoardOptions
   /** By the account watched: the devices that subscribed on their present connection. */
   readonly #subscribers = new Map<Account, Set<Device>>()
+  /** The reverse, so that a device that leaves costs nothing but its own subscriptions. */
+  readonly #subscriptions = new Map<Device, Set<Account>>()
   readonly #lastSeen = new WeakMap<Account, number>()
 
   constructor(options: PresenceBoardOptions) {
@@ -60,10 +62,12 @@ export class PresenceBoard {
 
   /** A device's connection has ended: it is no longer available and watches nobody. */
   forget(device: Device) {
-    for (const [account, subscribers] of this.#subscribers) {
-      subscribers.delete(device)
-      if (subscribers.size === 0) this.#subscribers.delete(account)
+    for (const account of this.#subscriptions.get(device) ?? []) {
+      const subscribers = this.#subscribers.get(account)
+      subscribers?.delete(device)
+      if (subscribers?.size === 0) this.#subscribers.delete(account)
     }
+    this.#subscriptions.delete(device)
     if (device.available) this.#setAvailable(device, false)
   }
 
@@ -74,9 +78,8 @@ export class PresenceBoard {
       if (!isGroup(to ?? '')) this.#options.log.add('malformed', device.jid, `subscribed to ${to}, nobody`, stanza)
       return
     }
-    const subscribers = this.#subscribers.get(account)
-    if (subscribers === undefined) this.#subscribers.set(account, new Set([device]))
-    else subscribers.add(device)
+    put(this.#subscribers, account, device)
+    put(this.#subscriptions, device, account)
     this.#tell([device], this.#presenceOf(account, device.account))
   }
 
@@ -108,4 +111,10 @@ export class PresenceBoard {
 function isAvailable(account: Account): boolean {
   for (const device of account.devices.values()) if (device.available && device.online) return true
   return false
+}
+
+function put<Key, Value>(map: Map<Key, Set<Value>>, key: Key, value: Value): void {
+  const values = map.get(key)
+  if (values === undefined) map.set(key, new Set([value]))
+  else values.add(value)
 }
