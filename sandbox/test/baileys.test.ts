@@ -90,6 +90,20 @@ test('history comes at once: chats from before, without the twenty seconds of wa
   assert.equal(Buffer.from(await keys, 'base64').length, 6)
 })
 
+test('a companion that came while its phone was offline is welcomed when the phone is back', async () => {
+  const ann = sandbox.people.add({ name: 'Ann' })
+  await using client = makeClient()
+  const qr = await client.nextQr()
+  const open = client.whenOpen()
+  await ann.linking.scan(qr)
+  ann.phone.goOffline()
+  await open
+  const keys = client.next('creds.update', ({ myAppStateKeyId }) => myAppStateKeyId)
+  ann.phone.goOnline()
+  await keys
+  assert.deepEqual(problems(), [])
+})
+
 test('in a group, texts go both ways, between a phone and two linked devices of two people', async () => {
   const [ann, ben, cleo] = ['Ann', 'Ben', 'Cleo'].map((name) => sandbox.people.add({ name })) as [
     Person,

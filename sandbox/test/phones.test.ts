@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { PhoneMessage, PhoneReceipt } from '../src/phone/entries.ts'
 import { People, type Person } from '../src/phone/people.ts'
-import type { PhoneMessage, PhoneReceipt } from '../src/phone/phone.ts'
 import { jidOf } from '../src/service/groups.ts'
 import { Service } from '../src/service/service.ts'
 

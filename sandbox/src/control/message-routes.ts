@@ -1,5 +1,5 @@
+import type { TypingState } from '../phone/entries.ts'
 import type { EventLog } from '../phone/event-log.ts'
-import type { TypingState } from '../phone/phone.ts'
 import { StanzaError } from '../phone/stanza-client.ts'
 import { ApiError } from './api-error.ts'
 import { type Context, findAccount, findChat, findPerson } from './context.ts'

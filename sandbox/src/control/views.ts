@@ -1,6 +1,7 @@
 // How people, messages and devices look in the control API. JSON keys are snake_case.
+
+import type { PhoneMessage, PhoneReceipt } from '../phone/entries.ts'
 import type { Person } from '../phone/people.ts'
-import type { PhoneMessage, PhoneReceipt } from '../phone/phone.ts'
 import type { Account, Device } from '../service/account.ts'
 import type { AccountRegistry } from '../service/account-registry.ts'
 import { type Group, jidOf } from '../service/groups.ts'

@@ -2,6 +2,7 @@
 import { proto } from 'baileys/WAProto/index.js'
 import { isGroup } from '../wire/jid.ts'
 import { encode } from './adv.ts'
+import type { PhoneMessage } from './entries.ts'
 import {
   type Acquaintance,
   type AppStateKey,
@@ -12,7 +13,6 @@ import {
   shareAppStateKeys,
 } from './history.ts'
 import { unwrap } from './message-content.ts'
-import type { PhoneMessage } from './phone.ts'
 import type { SignalAddress } from './signal-endpoint.ts'
 
 export interface CompanionCareOptions {

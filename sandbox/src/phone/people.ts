@@ -1,7 +1,7 @@
 // Everybody in the sandbox: creates people, gives them phones, and keeps their phones informed of their companions.
 import { randomBytes } from 'node:crypto'
 import { type AuthenticatorState, SoftwareAuthenticator } from '../passkey/software-authenticator.ts'
-import type { Account } from '../service/account.ts'
+import type { Account, Device } from '../service/account.ts'
 import type { ServiceEvent } from '../service/peer.ts'
 import type { Service } from '../service/service.ts'
 import { Linking, type PasskeyDemand } from './linking.ts'
@@ -141,17 +141,24 @@ export class People {
   }
 
   #onEvent(event: ServiceEvent): void {
-    if (event.type !== 'device_active' || event.device.id === 0 || this.#welcomed.has(event.device)) return
+    if (event.type !== 'device_active') return
     const { device } = event
-    const person = this.byAccount(device.account)
-    if (person === undefined || !person.phone.online) return
-    this.#welcomed.add(device)
-    person.phone.welcome(device).catch((error: unknown) => {
-      this.service.log.add(
-        'internal',
-        device.jid,
-        `the welcome failed: ${error instanceof Error ? error.message : error}`,
-      )
+    // A phone that comes back is heard of before it holds its attachment: hence a moment later.
+    if (device.id !== 0) return this.#welcome(device)
+    queueMicrotask(() => {
+      for (const companion of device.account.companions) this.#welcome(companion)
+    })
+  }
+
+  /** Once per companion, as soon as both it and the phone are connected. */
+  #welcome(companion: Device): void {
+    const person = this.byAccount(companion.account)
+    if (!companion.active || person?.phone.online !== true || this.#welcomed.has(companion)) return
+    this.#welcomed.add(companion)
+    person.phone.welcome(companion).catch((error: unknown) => {
+      this.#welcomed.delete(companion)
+      const reason = error instanceof Error ? error.message : String(error)
+      this.service.log.add('internal', companion.jid, `the welcome failed: ${reason}`)
     })
   }
 }

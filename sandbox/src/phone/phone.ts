@@ -1,6 +1,5 @@
 // A simulated person's phone: device 0 of an account, attached to the service in the same process.
 import { randomInt } from 'node:crypto'
-import type { proto } from 'baileys/WAProto/index.js'
 import type { Account, Device } from '../service/account.ts'
 import type { DeviceKeys, Peer } from '../service/peer.ts'
 import type { ProblemKind } from '../service/problem-log.ts'
@@ -10,43 +9,14 @@ import { type BinaryNode, child, children, node } from '../wire/node.ts'
 import { signKeyIndexList } from './adv.ts'
 import { CompanionCare } from './companion-care.ts'
 import { readBundle, uploadPreKeys } from './devices.ts'
+import type { PhoneMessage, PhoneReceipt, TypingState } from './entries.ts'
 import { EventLog } from './event-log.ts'
 import type { AppStateKey } from './history.ts'
 import { Inbox, type Incoming } from './inbox.ts'
-import { makeText, type Summary, summarize } from './message-content.ts'
+import { makeText, summarize } from './message-content.ts'
 import { makeMessageId, Outbox } from './outbox.ts'
 import { type SignalAddress, SignalEndpoint, type SignalState } from './signal-endpoint.ts'
 import { StanzaClient } from './stanza-client.ts'
-
-export interface PhoneMessage extends Summary {
-  readonly seq: number
-  readonly messageId: string
-  /** The other person's LID, or the group. */
-  readonly chat: string
-  readonly from: Account
-  readonly fromDevice: number
-  readonly fromMe: boolean
-  /** Sent by this phone itself, not received. */
-  readonly sentHere: boolean
-  readonly pushName: string | undefined
-  /** Seconds since 1970. */
-  readonly timestamp: number
-  readonly content: proto.IMessage
-  /** How often it arrived with this id; a person still sees one message. */
-  copies: number
-}
-
-export interface PhoneReceipt {
-  readonly seq: number
-  readonly messageId: string
-  readonly from: Account | undefined
-  /** `delivered`, `read`, `played`, `inactive`, ... */
-  readonly type: string
-  /** Seconds since 1970. */
-  readonly timestamp: number
-}
-
-export type TypingState = 'composing' | 'recording' | 'paused'
 
 export interface PhoneOptions {
   readonly service: Service
