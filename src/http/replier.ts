@@ -38,6 +38,7 @@ export class Replier {
   readonly #fixed: HeaderPairs
   readonly #gzipLevel: number
   readonly #logger: Logger
+  #closing = false
 
   constructor({
     cors,
@@ -48,6 +49,11 @@ export class Replier {
     this.#fixed = [...SECURITY, ...cors.fixed]
     this.#gzipLevel = gzipLevel
     this.#logger = logger
+  }
+
+  /** From now on each reply ends its connection: a kept-alive one would hold up the close until it times out. */
+  closeConnections(): void {
+    this.#closing = true
   }
 
   success(request: FastifyRequest, reply: FastifyReply, route: Route, result: Reply<unknown>): void {
@@ -120,6 +126,7 @@ export class Replier {
     const head = [...this.#fixed, ...headers, 'x-request-id', request.id]
     const origin = request.headers.origin
     if (origin !== undefined) head.push(...this.#cors.headersFor(origin))
+    if (this.#closing) head.push('connection', 'close')
     if (contentType !== undefined) {
       const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
       head.push('content-type', contentType, 'content-length', String(bytes))

@@ -97,6 +97,10 @@ export const createHttpServer = async (parts: HttpServerParts): Promise<FastifyI
     else next()
   })
   app.setNotFoundHandler(answerUnknown)
+  app.addHook('preClose', (done) => {
+    replier.closeConnections()
+    done()
+  })
 
   const adaptParts = {
     guards,
