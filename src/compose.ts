@@ -1,0 +1,264 @@
+import type { AddressInfo } from 'node:net'
+import type { Config, DatastoreAddress } from './config/config.ts'
+import { BaileysEngine } from './engine/baileys/engine.ts'
+import type { Engine } from './engine/index.ts'
+import { Events } from './events/events.ts'
+import { eventOfMessageState } from './events/from-message-state.ts'
+import { eventsOfSignal } from './events/from-signal.ts'
+import { createIntake } from './events/intake.ts'
+import { describedEvents } from './events/openapi.ts'
+import { fetchText } from './features/admin/fetch-text.ts'
+import { WebVersion } from './features/admin/whatsapp-version.ts'
+import { allRoutes, type RouteDeps } from './features/all-routes.ts'
+import { Accounts } from './http/access.ts'
+import { buildOpenApi } from './http/openapi.ts'
+import { createHttpServer } from './http/server.ts'
+import { DeviceTokens } from './http/tokens.ts'
+import type { Clock } from './kernel/clock.ts'
+import { messageOf } from './kernel/errors.ts'
+import { KeyedQueue } from './kernel/keyed-queue.ts'
+import type { Logger } from './kernel/logger.ts'
+import { SessionRegistry } from './sessions/registry.ts'
+import { TextSender } from './sessions/text-sender.ts'
+import type { Storage } from './storage/index.ts'
+import { wrappingKeys } from './storage/keyring.ts'
+import { openStorage } from './storage/open.ts'
+import { AddressGuard } from './webhooks/address-guard.ts'
+import { HttpWebhookClient, type WebhookClient } from './webhooks/client.ts'
+import { Dispatcher } from './webhooks/dispatcher.ts'
+import { Subscriptions } from './webhooks/subscriptions.ts'
+
+export interface GatewayParts {
+  readonly config: Config
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly version: string
+  readonly random?: () => number
+  /** Called once when the process must end: another one has taken the database. */
+  readonly onFatal: (reason: Error) => void
+  /** Tests and benches: checks every reply and event against its schema. */
+  readonly validate?: boolean
+  /** Tests and benches: stand-ins for what reaches out of the process. */
+  readonly engine?: Engine
+  readonly webhookClient?: WebhookClient
+}
+
+/** A gateway that listens. Disposing it is a graceful stop. */
+export interface Gateway extends AsyncDisposable {
+  readonly host: string
+  readonly port: number
+  readonly storage: Storage
+  readonly sessions: SessionRegistry
+  readonly dispatcher: Dispatcher
+}
+
+/** Rows that nobody needs any more go in this rhythm. */
+const HOUSEKEEPING_MS = 10 * 60_000
+/** A stanza may come again for as long as WhatsApp keeps it; the journal answers for it meanwhile. */
+const JOURNAL_KEPT_MS = 7 * 24 * 3600_000
+
+/**
+ * Builds and starts everything; the only file that knows every concrete class. The HTTP server answers before any device
+ * is back; devices then come back by themselves.
+ * @throws ParleyError (storage, configuration), or the listening error
+ */
+export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
+  const { config, logger, clock, version, random = Math.random } = parts
+  const startedAt = clock.now()
+  await using stack = new AsyncDisposableStack()
+
+  const opened = stack.use(
+    await openStorage({
+      uri: uriOf(config.storage.main),
+      keysUri: config.storage.keys && uriOf(config.storage.keys),
+      secret: wrappingKeys({
+        jwtSecretKey: config.auth.jwtSecretKey,
+        dataEncryptionKey: toHex(config.auth.dataEncryptionKey),
+        dataEncryptionKeyPrevious: toHex(config.auth.dataEncryptionKeyPrevious),
+      }),
+      clock,
+      logger,
+      own: true,
+      onOwnerLost: parts.onFatal,
+    }),
+  )
+  const accounts = await Accounts.open(opened)
+  const storage = accounts.watch(opened)
+
+  const subscriptions = new Subscriptions({ enabled: config.webhooks.enabled })
+  await subscriptions.load(storage.webhooks)
+  const guard = new AddressGuard({
+    allowHttp: config.webhooks.allowHttp,
+    allowedNetworks: config.webhooks.allowedNetworks,
+  })
+  const client = parts.webhookClient ?? stack.use(new HttpWebhookClient({ guard, clock }))
+  const dispatcher = stack.use(
+    new Dispatcher({
+      deliveries: storage.deliveries,
+      subscriptions,
+      client,
+      clock,
+      logger,
+      enabled: config.webhooks.enabled,
+      workers: config.webhooks.workers,
+      retryLimit: config.webhooks.retryLimit,
+      maxAgeMs: config.webhooks.maxAgeMs,
+      version,
+      random,
+    }),
+  )
+  const validate = parts.validate ?? false
+  const events = new Events({ log: storage.events, receivers: subscriptions, waker: dispatcher, validate })
+
+  const engine = parts.engine ?? createEngine(config, storage, clock, logger)
+  const whatsappVersion = await WebVersion.open({
+    builtIn: engine.version,
+    pinned: { major: config.version.major, minor: config.version.minor, patch: config.version.patch },
+    url: config.version.url,
+    fetchText,
+    settings: storage.settings,
+    clock,
+    logger,
+    minIntervalMs: config.version.refreshMinIntervalMs,
+    apply: (found) => {
+      engine.version = found
+    },
+  })
+
+  const sessions: SessionRegistry = stack.use(
+    new SessionRegistry({
+      engine,
+      devices: storage.devices,
+      keys: storage.signalKeys,
+      clock,
+      logger,
+      random,
+      options: { ...config.reconnect, proxyUrl: config.whatsapp.proxyUrl || undefined },
+      texts: new TextSender({
+        messages: storage.messages,
+        clock,
+        logger,
+        behaviour: config.behaviour,
+        random,
+        chats: new KeyedQueue(),
+        onState: async (message, state, failureCode) => {
+          const moved = { ...message, state, failureCode }
+          await events.append(message.deviceId, [eventOfMessageState(moved, clock.now())])
+        },
+      }),
+      intake: createIntake({
+        repository: storage.intake,
+        events,
+        accountOf: (deviceId) => sessions.accountOf(deviceId),
+      }),
+      announce: async (deviceId, signal, facts) => {
+        await events.append(deviceId, eventsOfSignal(signal, facts))
+      },
+      saveDevice: async (deviceId, change) => {
+        await storage.devices.update(deviceId, change)
+      },
+      refreshVersion: async () => {
+        await whatsappVersion.refresh(false).catch((error: unknown) => {
+          logger.warn({ reason: messageOf(error) }, 'the WhatsApp Web version could not be refreshed')
+        })
+      },
+    }),
+  )
+
+  const tokens = new DeviceTokens({ secret: config.auth.jwtSecretKey, clock })
+  const deps: RouteDeps = {
+    storage,
+    sessions,
+    tokens,
+    clock,
+    version,
+    startedAt,
+    whatsappVersion,
+    subscriptions,
+    events,
+    dispatcher,
+    guard,
+    maxWebhooksPerDevice: config.webhooks.maxPerDevice,
+  }
+  const routes = allRoutes(deps)
+  const app = await createHttpServer({
+    options: {
+      baseUrl: config.http.baseUrl,
+      corsOrigins: config.http.corsOrigins,
+      bodyLimitBytes: config.http.bodyLimitBytes,
+      gzipLevel: config.http.gzipLevel,
+      trustProxy: config.server.trustProxy,
+      adminSecret: config.auth.adminSecretKey,
+    },
+    routes,
+    access: accounts,
+    tokens,
+    logger,
+    clock,
+    validateReplies: validate,
+    document: () => buildOpenApi(routes, describedEvents(), { version, baseUrl: config.http.baseUrl }),
+  })
+  // the last in is the first out: requests in flight end while everything they use is still there
+  stack.defer(() => app.close())
+  await app.listen({ host: config.server.address, port: config.server.port })
+  const { address, port } = app.server.address() as AddressInfo
+
+  await dispatcher.start()
+  const restored = await sessions.restore()
+  logger.info({ port, devices: restored }, 'listening')
+  stack.defer(keepHouse(storage, config, clock, logger))
+
+  const running = stack.move()
+  return {
+    host: address,
+    port,
+    storage,
+    sessions,
+    dispatcher,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  }
+}
+
+const uriOf = (address: DatastoreAddress): string =>
+  address.kind === 'sqlite' ? `sqlite:${address.path}` : address.uri
+
+const toHex = (key: Uint8Array | undefined): string | undefined => key && Buffer.from(key).toString('hex')
+
+const createEngine = (config: Config, storage: Storage, clock: Clock, logger: Logger): Engine =>
+  new BaileysEngine({
+    keys: storage.signalKeys,
+    sentContent: async (deviceId, chat, messageId) => {
+      const message = await storage.messages.find(deviceId, messageId, chat)
+      return (message ?? (await storage.messages.find(deviceId, messageId)))?.content
+    },
+    service: {
+      url: config.whatsapp.webUrl,
+      noiseRoot: config.whatsapp.noiseRoot,
+      tlsCaFile: config.whatsapp.tlsCaFile,
+      tlsInsecure: config.whatsapp.tlsInsecure,
+    },
+    osName: config.whatsapp.deviceOsName,
+    protocolLogLevel: config.whatsapp.logLevel,
+    clock,
+    logger,
+  })
+
+/** Lets go of what is older than its retention, again and again; answers how to stop. */
+const keepHouse = (storage: Storage, config: Config, clock: Clock, logger: Logger): (() => void) => {
+  const round = async () => {
+    const now = clock.now()
+    await storage.signalKeys.pruneJournal(now - JOURNAL_KEPT_MS)
+    await storage.deliveries.prune(now - config.webhooks.deliveryRetentionDays * 24 * 3600_000)
+    await storage.events.prune(now - config.storage.eventRetentionMs)
+  }
+  let cancel: () => void
+  const next = () => {
+    cancel = clock.after(HOUSEKEEPING_MS, () => {
+      round()
+        .catch((error: unknown) => logger.warn({ reason: messageOf(error) }, 'old rows were not deleted'))
+        .finally(next)
+    })
+  }
+  next()
+  return () => cancel()
+}
