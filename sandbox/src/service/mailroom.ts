@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { type BinaryNode, children, node } from '../wire/node.ts'
 import type { Device } from './account.ts'
 import type { Faults } from './faults.ts'
@@ -9,6 +10,8 @@ export class Mailroom {
   readonly #metrics: Metrics
   /** Stanzas held back by a `reorder` fault until the next one for that device went out. */
   readonly #heldBack = new WeakMap<Device, BinaryNode>()
+  /** Differs from process to process: queues that were saved hold ids of an earlier one. */
+  readonly #prefix = randomBytes(4).toString('hex')
   #notificationId = 0
 
   constructor(options: { readonly faults: Faults; readonly metrics: Metrics }) {
@@ -31,7 +34,10 @@ export class Mailroom {
     content: readonly BinaryNode[],
   ): void {
     this.#notificationId += 1
-    this.post(device, node('notification', { id: `n${this.#notificationId}`, type, ...attrs }, [...content]))
+    this.post(
+      device,
+      node('notification', { id: `${this.#prefix}-${this.#notificationId}`, type, ...attrs }, [...content]),
+    )
   }
 
   /** A stanza that only matters now (presence, chat state): nothing is kept for those who are offline. */
