@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { stringify } from 'yaml'
 import { ParleyError } from '../kernel/errors.ts'
 import type { Replier } from './replier.ts'
 
@@ -69,8 +68,11 @@ export const serveDocs = ({ app, replier, baseUrl, document }: DocsParts): void 
     'index.html': html,
     'initializer.js': async () => pageOf('text/javascript; charset=utf-8', INITIALIZER),
     'swagger.json': async () => pageOf('application/json; charset=utf-8', JSON.stringify(document(), null, 2)),
-    'swagger.yaml': async () =>
-      pageOf('application/yaml; charset=utf-8', stringify(document(), { aliasDuplicateObjects: false })),
+    'swagger.yaml': async () => {
+      // Loaded when it is asked for, which is seldom: the start is counted.
+      const { stringify } = await import('yaml')
+      return pageOf('application/yaml; charset=utf-8', stringify(document(), { aliasDuplicateObjects: false }))
+    },
     'swagger-ui.css': asset('swagger-ui.css', 'text/css; charset=utf-8'),
     'swagger-ui-bundle.js': asset('swagger-ui-bundle.js', 'text/javascript; charset=utf-8'),
     'favicon-32x32.png': asset('favicon-32x32.png', 'image/png'),
