@@ -1,17 +1,17 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { ApiKeyStore } from './api-keys.ts'
-import type { Bulk } from './bulk.ts'
-import { type Database, sql } from './database.ts'
+import { sql } from './database.ts'
 import { type DatabaseUri, parseDatabaseUri } from './database-uri.ts'
-import { type DeliveryDialect, DeliveryStore } from './deliveries.ts'
+import { DeliveryStore } from './deliveries.ts'
 import { DeviceStore } from './devices.ts'
 import { EventStore } from './events.ts'
 import type { Storage } from './index.ts'
 import { IntakeStore } from './intake.ts'
 import { Keyring, type StorageSecret } from './keyring.ts'
 import { MessageStore } from './messages.ts'
-import { NOT_OWNER, type OwnerLock, raiseEpoch } from './owner.ts'
+import type { OpenedDatabase } from './opened-database.ts'
+import { NOT_OWNER, raiseEpoch } from './owner.ts'
 import { openPostgres } from './postgres/open.ts'
 import { createSettings } from './settings.ts'
 import { SignalKeyStore } from './signal-keys.ts'
@@ -30,22 +30,6 @@ export interface OpenStorage {
   readonly own: boolean
   /** Told once when another process took a database from us: stop, nothing of ours is safe any more. */
   readonly onOwnerLost?: (reason: Error) => void
-}
-
-/** A database of either kind, migrated, with what differs between kinds. */
-export interface OpenedDatabase {
-  readonly database: Database
-  readonly bulk: Bulk
-  readonly deliveries: DeliveryDialect
-  /** Undefined when opened without ownership. */
-  readonly lock: OwnerLock | undefined
-}
-
-export interface OpenDatabase {
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly own: boolean
-  readonly onOwnerLost: (reason: Error) => void
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { DatabaseUri } from '../database-uri.ts'
-import type { OpenDatabase, OpenedDatabase } from '../open.ts'
+import type { OpenDatabase, OpenedDatabase } from '../opened-database.ts'
 import { postgresBulk } from './bulk.ts'
 import { settleTls } from './connection.ts'
 import { PostgresDatabase } from './database.ts'

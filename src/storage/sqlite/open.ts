@@ -1,5 +1,5 @@
 import type { DatabaseUri } from '../database-uri.ts'
-import type { OpenDatabase, OpenedDatabase } from '../open.ts'
+import type { OpenDatabase, OpenedDatabase } from '../opened-database.ts'
 import { sqliteBulk } from './bulk.ts'
 import { SqliteDatabase } from './database.ts'
 import { sqliteDeliveries } from './deliveries.ts'
