@@ -1,4 +1,5 @@
 /** The two documents that are written from the table of settings. */
+import { NO_EFFECT } from './no-effect.ts'
 import type { Setting } from './setting.ts'
 import { GROUP_TITLES, type GroupName, SETTINGS } from './table.ts'
 
@@ -64,8 +65,8 @@ const defaultOf = ({ name, default: value }: Setting<unknown>): string => {
   return value === undefined || value === '' ? '' : `\`${value}\``
 }
 
-const meaningOf = ({ meaning, fallback, planned }: Setting<unknown>): string => {
-  const later = planned ? ' *Accepted, but nothing in this version acts on it yet.*' : ''
+const meaningOf = ({ name, meaning, fallback }: Setting<unknown>): string => {
+  const later = NO_EFFECT[name] === undefined ? '' : ` *${NO_EFFECT[name]}.*`
   return `${cell(meaning)}${fallback === undefined ? '' : ` Otherwise: ${cell(fallback)}.`}${later}`
 }
 

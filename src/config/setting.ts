@@ -18,8 +18,6 @@ export interface Setting<T> {
   readonly fallback: string | undefined
   /** The value never appears in an error, a log line or a document. */
   readonly secret: boolean
-  /** Accepted and checked, but nothing in this version acts on it. */
-  readonly planned: boolean
   /** @throws Unacceptable; `warn` takes one line about a value that was replaced. */
   readonly parse: (text: string, warn: (line: string) => void) => T
   /** The value when the variable is unset. */
@@ -34,13 +32,11 @@ export class Unacceptable extends Error {
 interface Common {
   readonly means: string
   readonly secret?: boolean
-  readonly planned?: boolean
 }
 
 const describe = (options: Common) => ({
   meaning: options.means,
   secret: options.secret ?? false,
-  planned: options.planned ?? false,
 })
 
 interface TextOptions<T> extends Common {
