@@ -1,5 +1,5 @@
-// Baileys only reads the sender's identity key out of a PreKeyWhisperMessage (field 4 of the protobuf, 33 bytes).
-const IDENTITY_KEY_FIELD = 4
+// Baileys only reads the sender's identity key out of a PreKeyWhisperMessage (field 3 of the protobuf, 33 bytes).
+const IDENTITY_KEY_FIELD = 3
 
 const readVarint = (bytes, at) => {
   let value = 0

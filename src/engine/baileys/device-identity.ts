@@ -40,8 +40,8 @@ export const faultOfDeviceIdentity = (node: BinaryNode): string | undefined => {
   }
 }
 
-/** PreKeySignalMessage: a version byte, then a protobuf whose field 4 is the sender's identity key with its type byte. */
-const IDENTITY_KEY = 4
+/** PreKeySignalMessage: a version byte, then a protobuf whose field 3 is the sender's identity key with its type byte. */
+const IDENTITY_KEY = 3
 
 const identityOf = (message: Uint8Array): Uint8Array => {
   const identity = fieldsOf(message.subarray(1)).get(IDENTITY_KEY)
