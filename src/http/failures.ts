@@ -18,6 +18,7 @@ const callerFaults = (bodyLimit: number): Readonly<Record<string, () => ParleyEr
       new ParleyError('unsupported_media_type', 'the Content-Type is not supported'),
     FST_ERR_CTP_INVALID_CONTENT_LENGTH: badForm('the body is not as long as Content-Length says'),
     FST_ERR_BAD_URL: badForm('the URL is not well-formed: check its percent-encoding'),
+    FST_ERR_MAX_PARAM_LENGTH: badForm('a part of the path is too long'),
     FST_ERR_ASYNC_CONSTRAINT: badForm('the request cannot be routed'),
     FST_REQ_FILE_TOO_LARGE: tooLarge,
     FST_FIELDS_LIMIT: badForm('the form has too many fields'),

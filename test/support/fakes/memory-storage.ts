@@ -2,11 +2,13 @@ import { ParleyError } from '../../../src/kernel/errors.ts'
 import type {
   ApiKeyRepository,
   ApiKeyRow,
+  DeliveryRepository,
   DeliveryStats,
   DeviceRepository,
   DeviceRow,
   SettingRepository,
   Storage,
+  WebhookRepository,
   WebhookRow,
 } from '../../../src/storage/index.ts'
 
@@ -22,6 +24,7 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
   readonly webhookRows: WebhookRow[] = []
   #statements = 0
   #nextKeyId = 1
+  #nextWebhookId = 1
   readonly #keys = new Map<number, ApiKeyRow & { readonly keyHash: string }>()
   readonly #devices = new Map<string, DeviceRow & { readonly secretHash: string }>()
   readonly #settings = new Map<string, string>()
@@ -142,14 +145,48 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
     },
   }
 
-  readonly webhooks = {
+  readonly webhooks: WebhookRepository = {
+    create: async (webhook, maxPerDevice, now) => {
+      this.#execute()
+      if (this.#webhooksOf(webhook.deviceId).length >= maxPerDevice) return 'limit_reached'
+      const row = { ...webhook, id: this.#nextWebhookId++, createdAt: now, updatedAt: now }
+      this.webhookRows.push(row)
+      return row
+    },
+    get: async (deviceId, id) => {
+      this.#execute()
+      return this.#webhooksOf(deviceId).find((row) => row.id === id)
+    },
+    list: async (deviceId) => {
+      this.#execute()
+      return this.#webhooksOf(deviceId)
+    },
     listAll: async () => {
       this.#execute()
       return this.webhookRows
     },
+    update: async (deviceId, id, change, now) => {
+      this.#execute()
+      const place = this.webhookRows.findIndex((row) => row.deviceId === deviceId && row.id === id)
+      if (place < 0) return undefined
+      const changed = { ...this.webhookRows[place]!, ...change, updatedAt: now }
+      this.webhookRows[place] = changed
+      return changed
+    },
+    delete: async (deviceId, id) => {
+      this.#execute()
+      const place = this.webhookRows.findIndex((row) => row.deviceId === deviceId && row.id === id)
+      if (place >= 0) this.webhookRows.splice(place, 1)
+      return place >= 0
+    },
   }
 
-  readonly deliveries = {
+  /** What the API reads of deliveries: their log is empty here. */
+  readonly deliveries: Pick<DeliveryRepository, 'logs' | 'stats'> = {
+    logs: async () => {
+      this.#execute()
+      return []
+    },
     stats: async () => {
       this.#execute()
       return this.deliveryStats
@@ -162,6 +199,10 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
 
   statementCount(): number {
     return this.#statements
+  }
+
+  #webhooksOf(deviceId: string): readonly WebhookRow[] {
+    return this.webhookRows.filter((row) => row.deviceId === deviceId)
   }
 
   #devicesOf(apiKeyId: number): readonly DeviceRow[] {

@@ -35,6 +35,7 @@ export interface TestGatewayOptions {
 /** The whole HTTP side over fakes; every reply is held against its schema. */
 export class TestGateway implements AsyncDisposable {
   readonly app: FastifyInstance
+  readonly baseUrl: string
   readonly routes: readonly Route[]
   readonly storage: MemoryStorage
   readonly sessions: FakeSessions
@@ -47,6 +48,7 @@ export class TestGateway implements AsyncDisposable {
     parts: Omit<TestGateway, 'call' | 'admin' | 'newKey' | 'newDevice' | typeof Symbol.asyncDispose>,
   ) {
     this.app = parts.app
+    this.baseUrl = parts.baseUrl
     this.routes = parts.routes
     this.storage = parts.storage
     this.sessions = parts.sessions
@@ -68,7 +70,7 @@ export class TestGateway implements AsyncDisposable {
         storage: {
           apiKeys: accounts.apiKeys,
           devices: accounts.devices,
-          webhooks: storage.webhooks as never,
+          webhooks: storage.webhooks,
           deliveries: storage.deliveries as never,
           ping: () => storage.ping(),
         },
@@ -106,7 +108,7 @@ export class TestGateway implements AsyncDisposable {
       document: () => buildOpenApi(routes, [], { version: '9.9.9', baseUrl: http.baseUrl }),
       validateReplies: true,
     })
-    return new TestGateway({ app, routes, storage, sessions, clock, accounts, tokens, version })
+    return new TestGateway({ app, baseUrl: http.baseUrl, routes, storage, sessions, clock, accounts, tokens, version })
   }
 
   async call(
@@ -139,14 +141,17 @@ export class TestGateway implements AsyncDisposable {
 
   /** Issues an API key through the API. */
   async newKey(maxDevices = 5): Promise<{ readonly id: number; readonly key: string }> {
-    const { body } = await this.admin('POST', '/admin/api-keys', { customer_name: 'Acme', max_devices: maxDevices })
+    const { body } = await this.admin('POST', `${this.baseUrl}/admin/api-keys`, {
+      customer_name: 'Acme',
+      max_devices: maxDevices,
+    })
     return { id: body.data.id, key: body.data.api_key }
   }
 
   /** Registers a device of a fresh API key, or of the given one; `call` speaks with its token. */
   async newDevice(key?: string): Promise<TestDevice> {
     const apiKey = key ?? (await this.newKey()).key
-    const { body } = await this.call('POST', '/devices', {
+    const { body } = await this.call('POST', `${this.baseUrl}/devices`, {
       headers: { 'x-api-key': apiKey },
       body: { device_name: 'Bot' },
     })
