@@ -8,7 +8,7 @@ import { DeviceStore } from './devices.ts'
 import { EventStore } from './events.ts'
 import type { Storage } from './index.ts'
 import { IntakeStore } from './intake.ts'
-import { Keyring, type StorageSecret } from './keyring.ts'
+import { Keyring, rewrapDataKeys, type StorageSecret } from './keyring.ts'
 import { MessageStore } from './messages.ts'
 import type { OpenedDatabase } from './opened-database.ts'
 import { NOT_OWNER, raiseEpoch } from './owner.ts'
@@ -40,10 +40,7 @@ export interface OpenStorage {
 export const openStorage = async (options: OpenStorage): Promise<Storage> => {
   const { secret, clock } = options
   await using stack = new AsyncDisposableStack()
-  const main = parseDatabaseUri(options.uri, 'WHATSAPP_DATASTORE_URI')
-  const keys = options.keysUri ? parseDatabaseUri(options.keysUri, 'WHATSAPP_KEYS_DATASTORE_URI') : main
-  const opened = await openOne(main, options, stack)
-  const openedKeys = keys.identity === main.identity ? opened : await openOne(keys, options, stack)
+  const { opened, openedKeys } = await openDatabases(options, stack)
 
   const epoch = await own(opened)
   const keysEpoch = openedKeys === opened ? epoch : await own(openedKeys)
@@ -78,6 +75,34 @@ export const openStorage = async (options: OpenStorage): Promise<Storage> => {
 }
 
 const ping = sql('ping', 'select 1 as pong')
+
+/** Both databases, which may be one. `stack` closes them. */
+const openDatabases = async (
+  options: OpenStorage,
+  stack: AsyncDisposableStack,
+): Promise<{ readonly opened: OpenedDatabase; readonly openedKeys: OpenedDatabase }> => {
+  const main = parseDatabaseUri(options.uri, 'WHATSAPP_DATASTORE_URI')
+  const keys = options.keysUri ? parseDatabaseUri(options.keysUri, 'WHATSAPP_KEYS_DATASTORE_URI') : main
+  const opened = await openOne(main, options, stack)
+  return { opened, openedKeys: keys.identity === main.identity ? opened : await openOne(keys, options, stack) }
+}
+
+/**
+ * The command behind key rotation: wraps the data keys of both databases with `secret.key`, accepting
+ * `secret.previous`; with `fresh` new rows get a new data key from the next start on. A gateway may be running.
+ */
+export const rewrapStorage = async (
+  options: Omit<OpenStorage, 'own' | 'onOwnerLost'> & { readonly fresh: boolean },
+): Promise<readonly { readonly database: string; readonly rewrapped: number; readonly newest: number }[]> => {
+  await using stack = new AsyncDisposableStack()
+  const { opened, openedKeys } = await openDatabases({ ...options, own: false }, stack)
+  const results = []
+  for (const { database } of new Set([opened, openedKeys])) {
+    const done = await rewrapDataKeys(database, options.secret, options.clock, options.fresh)
+    results.push({ database: database.label, ...done })
+  }
+  return results
+}
 
 const openOne = async (
   uri: DatabaseUri,

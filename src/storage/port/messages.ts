@@ -62,7 +62,10 @@ export interface IntakeRecord {
   readonly senderParty: PartyNames | undefined
   readonly message?: NewMessage
   readonly receipts?: readonly ReceiptChange[]
-  /** Builds the events once the ids are known; called inside the transaction and must not wait. */
+  /**
+   * Builds the events once the ids are known; called inside the transaction and must not wait. Called again when the
+   * database makes us repeat the transaction.
+   */
   events(ids: IntakeIds): readonly NewEvent[]
 }
 

@@ -26,6 +26,9 @@ export class PostgresDatabase implements Database {
   readonly #pool: pg.Pool
   /** The last unit of each lane. */
   readonly #lanes = new Map<string, Promise<unknown>>()
+  /** What is under way: closing waits for it. */
+  readonly #running = new Set<Promise<unknown>>()
+  #closed = false
   #statements = 0
 
   constructor(parts: { readonly uri: string; readonly label: string; readonly logger: Logger }) {
@@ -40,25 +43,44 @@ export class PostgresDatabase implements Database {
     this.#pool.on('error', (error) => parts.logger.warn({ err: error }, 'a database connection was lost'))
   }
 
-  async read<R = Row>(sql: Sql, ...params: readonly unknown[]): Promise<readonly R[]> {
-    try {
-      return (await this.#execute(this.#pool, sql, params)) as readonly R[]
-    } catch (error) {
-      throw translatePostgresError(error, this.label)
-    }
+  read<R = Row>(sql: Sql, ...params: readonly unknown[]): Promise<readonly R[]> {
+    return this.#track(async () => (await this.#execute(this.#pool, sql, params)) as readonly R[])
   }
 
-  async readAll<T>(work: Work<T>): Promise<T> {
+  readAll<T>(work: Work<T>): Promise<T> {
+    return this.#track(() => this.#drive(this.#pool, work))
+  }
+
+  write<T>(work: () => Work<T>, lane?: string): Promise<T> {
+    return this.#track(() => (lane === undefined ? this.#writeNow(work) : this.#writeInLane(work, lane)))
+  }
+
+  statementCount(): number {
+    return this.#statements
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#running)
+    if (!this.#pool.ending) await this.#pool.end()
+  }
+
+  async #track<T>(start: () => Promise<T>): Promise<T> {
+    let running: Promise<T> | undefined
     try {
-      return await this.#drive(this.#pool, work)
+      if (this.#closed) throw new Error('Connection ended: the storage is closed')
+      running = start()
+      this.#running.add(running)
+      return await running
     } catch (error) {
       throw translatePostgresError(error, this.label)
+    } finally {
+      if (running) this.#running.delete(running)
     }
   }
 
   /** Units of one lane wait for each other here, so that a busy device does not hold every connection. */
-  async write<T>(work: () => Work<T>, lane?: string): Promise<T> {
-    if (lane === undefined) return this.#writeNow(work)
+  async #writeInLane<T>(work: () => Work<T>, lane: string): Promise<T> {
     const before = this.#lanes.get(lane) ?? Promise.resolve()
     const unit = before.then(
       () => this.#writeNow(work),
@@ -72,22 +94,12 @@ export class PostgresDatabase implements Database {
     }
   }
 
-  statementCount(): number {
-    return this.#statements
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled(this.#lanes.values())
-    if (!this.#pool.ending) await this.#pool.end()
-  }
-
   async #writeNow<T>(work: () => Work<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#transaction(work)
       } catch (error) {
-        if (attempt < ATTEMPTS && isRetryable(error)) continue
-        throw translatePostgresError(error, this.label)
+        if (attempt >= ATTEMPTS || !isRetryable(error)) throw error
       }
     }
   }

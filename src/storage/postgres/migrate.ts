@@ -1,11 +1,12 @@
 import pg from 'pg'
 import type { Clock } from '../../kernel/clock.ts'
+import { ParleyError } from '../../kernel/errors.ts'
 import { loadMigrations, pendingMigrations } from '../migrations.ts'
 import { LOCK_CLASS, MIGRATION_LOCK } from '../owner.ts'
 import { connectionConfig } from './connection.ts'
 import { translatePostgresError } from './errors.ts'
 
-/** Applies what is missing, all in one transaction that other processes wait for. @throws conflict, storage_unavailable */
+/** Applies what is missing, all in one transaction that other processes wait for. @throws conflict, bad_request, storage_unavailable */
 export const migratePostgres = async (uri: string, label: string, clock: Clock): Promise<void> => {
   const migrations = await loadMigrations('postgres')
   const client = new pg.Client(connectionConfig(uri, 'parley migration'))
@@ -17,6 +18,12 @@ export const migratePostgres = async (uri: string, label: string, clock: Clock):
   }
   try {
     await client.connect()
+    const { rows } = await client.query('show server_encoding')
+    if (rows[0].server_encoding !== 'UTF8')
+      throw new ParleyError(
+        'bad_request',
+        `the database ${label} has the encoding ${rows[0].server_encoding}, which cannot hold every text: create it with encoding UTF8`,
+      )
     if (pendingMigrations(migrations, await applied(), label).length === 0) return
     await client.query('begin')
     await client.query(`select pg_advisory_xact_lock(${LOCK_CLASS}, ${MIGRATION_LOCK})`)

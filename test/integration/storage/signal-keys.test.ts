@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isParleyError } from '../../../src/kernel/errors.ts'
 import { newUuid } from '../../../src/kernel/ids.ts'
+import { silentLogger } from '../../../src/kernel/logger.ts'
 import { wrappingKeys } from '../../../src/storage/keyring.ts'
+import { rewrapStorage } from '../../../src/storage/open.ts'
 import { onEachDatabase } from '../../support/postgres-and-sqlite.ts'
 
 const bytes = (text: string) => Buffer.from(text)
@@ -128,6 +130,32 @@ onEachDatabase((database) => {
     )
     database.storage = await database.open({
       secret: wrappingKeys({ jwtSecretKey: 'a secret of the tests', dataEncryptionKeyPrevious: hex }),
+    })
+  })
+
+  test('a rotation beside the running gateway disturbs nothing and holds from the next start', async () => {
+    const { storage } = database
+    const deviceId = newUuid()
+    await storage.signalKeys.commit(deviceId, { writes: [], credentials: bytes('before') })
+    const secret = wrappingKeys({ jwtSecretKey: 'rotated', dataEncryptionKeyPrevious: 'a secret of the tests' })
+    const [done, ...others] = await rewrapStorage({
+      uri: database.uri,
+      keysUri: database.uri,
+      secret,
+      clock: database.clock,
+      logger: silentLogger,
+      fresh: true,
+    })
+    assert.deepEqual([done?.rewrapped, done?.newest, others.length], [1, 2, 0])
+    await storage.signalKeys.commit(deviceId, {
+      writes: [{ type: 'session', id: 'a', value: bytes('during') }],
+    })
+    await database.restart({ secret: wrappingKeys({ jwtSecretKey: 'rotated' }) })
+    const { signalKeys } = database.storage
+    assert.equal(textOf(await signalKeys.credentials(deviceId)), 'before')
+    assert.equal(textOf((await signalKeys.get(deviceId, 'session', ['a'])).get('a')), 'during')
+    await database.restart({
+      secret: wrappingKeys({ jwtSecretKey: 'a secret of the tests', dataEncryptionKeyPrevious: 'rotated' }),
     })
   })
 
