@@ -49,7 +49,6 @@ export const SELECT_DUE = `select ${COLUMNS}, e.event_id, e.payload, e.occurred_
 interface HeadRecord {
   readonly id: number
   readonly order_key: string
-  readonly sequence: number
   readonly is_head: boolean | 0 | 1
 }
 
@@ -58,11 +57,12 @@ interface HeadRecord {
 // chat that waits, however long its queue.
 const windowOfDue = sql(
   'deliveries_window',
-  `select w.id, w.order_key, w.sequence, not exists (
+  `select w.id, w.order_key, not exists (
      select 1 from deliveries p where p.webhook_id = w.webhook_id and p.order_key = w.order_key
        and p.state = 'pending' and p.sequence < w.sequence) as is_head
-   from (select id, webhook_id, order_key, sequence from deliveries
-     where webhook_id = ? and state = 'pending' and next_attempt_at <= ? order by next_attempt_at, id limit ?) w`,
+   from (select id, webhook_id, order_key, sequence, next_attempt_at from deliveries
+     where webhook_id = ? and state = 'pending' and next_attempt_at <= ? order by next_attempt_at, id limit ?) w
+   order by w.next_attempt_at, w.id`,
 )
 const skipScan = sql(
   'deliveries_heads',
@@ -72,11 +72,11 @@ const skipScan = sql(
      select (select min(d.order_key) from deliveries d
        where d.webhook_id = ? and d.state = 'pending' and d.order_key > chats.order_key)
      from chats where chats.order_key is not null)
-   select d.id, d.order_key, d.sequence, 1 as is_head
+   select d.id, d.order_key, 1 as is_head
    from chats join deliveries d on d.id = (
      select p.id from deliveries p where p.webhook_id = ? and p.order_key = chats.order_key and p.state = 'pending'
      order by p.sequence limit 1)
-   where d.next_attempt_at <= ? order by d.sequence limit ?`,
+   where d.next_attempt_at <= ? order by d.next_attempt_at, d.id limit ?`,
 )
 const earliestAfter = sql(
   'deliveries_next_due',
@@ -131,7 +131,8 @@ export class DeliveryStore implements DeliveryRepository {
     const ids = await this.#headIds(webhookId, now, limit, skip)
     if (ids.length === 0) return []
     const records = await this.#database.readAll(this.#dialect.read(ids))
-    return records.map(toDue).sort((a, b) => a.delivery.sequence - b.delivery.sequence)
+    const found = new Map(records.map((record) => [record.id, toDue(record)]))
+    return ids.flatMap((id) => found.get(id) ?? [])
   }
 
   async nextDue(webhookId: number, now: number): Promise<number | undefined> {
@@ -180,20 +181,17 @@ export class DeliveryStore implements DeliveryRepository {
     const size = 2 * (limit + skip.size)
     const window = await this.#database.read<HeadRecord>(windowOfDue, webhookId, now, size)
     const heads = window.filter((row) => row.is_head && !skip.has(row.order_key))
-    if (window.length < size || heads.length >= limit) return oldest(heads, limit)
+    if (window.length < size || heads.length >= limit) return firstIds(heads, limit)
     const all = await this.#database.read<HeadRecord>(skipScan, webhookId, webhookId, webhookId, now, limit + skip.size)
-    return oldest(
+    return firstIds(
       all.filter((row) => !skip.has(row.order_key)),
       limit,
     )
   }
 }
 
-const oldest = (heads: readonly HeadRecord[], limit: number): readonly number[] =>
-  heads
-    .toSorted((a, b) => a.sequence - b.sequence)
-    .slice(0, limit)
-    .map(({ id }) => id)
+const firstIds = (heads: readonly HeadRecord[], limit: number): readonly number[] =>
+  heads.slice(0, limit).map(({ id }) => id)
 
 const toRow = (record: DeliveryRecord): DeliveryRow => ({
   id: record.id,

@@ -58,14 +58,15 @@ export class MemoryDeliveries implements DeliveryRepository {
   async due(webhookId: number, now: number, limit: number, busy: ReadonlySet<string>): Promise<readonly DueDelivery[]> {
     this.#check()
     const seen = new Set<string>()
-    const found: DueDelivery[] = []
+    const found: (DueDelivery & { readonly dueAt: number })[] = []
     for (const { row, event, nextAttemptAt } of this.#pending(webhookId)) {
       const key = event.orderKey ?? ''
       if (seen.has(key)) continue
       seen.add(key)
-      if (nextAttemptAt <= now && !busy.has(key)) found.push({ delivery: row, event, orderKey: event.orderKey })
+      if (nextAttemptAt <= now && !busy.has(key))
+        found.push({ delivery: row, event, orderKey: event.orderKey, dueAt: nextAttemptAt })
     }
-    return found.slice(0, limit)
+    return found.toSorted((a, b) => a.dueAt - b.dueAt || a.delivery.id - b.delivery.id).slice(0, limit)
   }
 
   async nextDue(webhookId: number, now: number): Promise<number | undefined> {

@@ -51,7 +51,10 @@ export interface DeliveryStats {
  * (lowest sequence) of each chat only, never one whose predecessor is still pending.
  */
 export interface DeliveryRepository {
-  /** Due heads of one webhook, oldest first, skipping the order keys in `busy`. `now` in ms. */
+  /**
+   * Due heads of one webhook, those due longest first, skipping the order keys in `busy` (`` = the device as a whole).
+   * `now` in ms.
+   */
   due(webhookId: number, now: number, limit: number, busy: ReadonlySet<string>): Promise<readonly DueDelivery[]>
   /** When the next pending delivery of a webhook becomes due after `now`; undefined when none waits for a time. */
   nextDue(webhookId: number, now: number): Promise<number | undefined>
