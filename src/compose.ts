@@ -74,7 +74,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
       secret: wrappingKeys({
         jwtSecretKey: config.auth.jwtSecretKey,
         dataEncryptionKey: toHex(config.auth.dataEncryptionKey),
-        dataEncryptionKeyPrevious: toHex(config.auth.dataEncryptionKeyPrevious),
+        dataEncryptionKeyPrevious: config.auth.dataEncryptionKeyPrevious,
       }),
       clock,
       logger,

@@ -139,6 +139,11 @@ test('the prefix is brought into one form', () => {
   assertRefused({ HTTP_BASE_URL: '/a b' }, /HTTP_BASE_URL must be a path/)
 })
 
+test('what wrapped the data keys before may have been a key or a JWT_SECRET_KEY', () => {
+  assert.equal(configOf({ DATA_ENCRYPTION_KEY_PREVIOUS: secret }).auth.dataEncryptionKeyPrevious, secret)
+  assertRefused({ DATA_ENCRYPTION_KEY_PREVIOUS: 'short' }, /^DATA_ENCRYPTION_KEY_PREVIOUS must be [^"]*$/)
+})
+
 test('a data key is 32 bytes, as base64 or hex', () => {
   const bytes = Buffer.alloc(32, 7)
   for (const form of [bytes.toString('hex'), bytes.toString('base64'), bytes.toString('base64url')]) {

@@ -45,10 +45,13 @@ export const authSettings = {
     read: readKey32,
   }),
   dataEncryptionKeyPrevious: text('DATA_ENCRYPTION_KEY_PREVIOUS', undefined, {
-    allowed: '32 bytes as base64 or hex',
-    means: 'The former key, accepted for reading while data keys are re-wrapped.',
+    allowed: '32 bytes as base64 or hex, or an earlier JWT_SECRET_KEY',
+    means: 'What wrapped the data keys before. Needed for one start after the change, which wraps them anew.',
     secret: true,
-    read: readKey32,
+    read: (given) => {
+      if (given.length < 16) throw new Unacceptable('must be 32 bytes as base64 or hex, or an earlier JWT_SECRET_KEY')
+      return given
+    },
   }),
 }
 
