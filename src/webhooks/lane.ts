@@ -146,9 +146,13 @@ export class Lane {
       this.#ready.push(...rows)
       if (rows.length >= limit) this.#stale = true
       else if (this.#delayed) {
+        // Cleared before asking: a result that becomes durable meanwhile sets it again.
+        this.#delayed = false
         const next = await deliveries.nextDue(this.webhookId, now)
-        if (next === undefined) this.#delayed = false
-        else this.#wakeAt(next)
+        if (next !== undefined) {
+          this.#delayed = true
+          this.#wakeAt(next)
+        }
       }
     } catch (error) {
       logger.warn(
@@ -156,6 +160,7 @@ export class Lane {
         'cannot read webhook deliveries; trying again',
       )
       this.#stale = true
+      this.#delayed = true
       this.#fetchNotBefore = clock.now() + STORAGE_RETRY_MS
     } finally {
       this.#fetching = false
@@ -179,9 +184,9 @@ export class Lane {
     const result = answer
       ? resultOf({ delivery, subscription, answer, now, notBefore: this.#learn(answer, item, generation, now) }, policy)
       : tooOld(delivery)
-    if (result.state === 'pending') this.#delayed = true
     settler.add(result, () => {
       this.#busy.delete(keyOf(item))
+      if (result.state === 'pending') this.#delayed = true
       // The chat's next row may have waited for this one.
       this.#stale = true
       this.pump()

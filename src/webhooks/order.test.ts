@@ -19,6 +19,32 @@ const fault = fc.constantFrom<readonly ['answer', Answer] | readonly ['late' | '
   ['lost', 2_000],
 )
 
+type History = [
+  (readonly ['answer', Answer] | readonly ['late' | 'lost', number])[],
+  { chat: 'a' | 'b' | 'c' | undefined; pause: number }[],
+  number[],
+]
+
+/** What failed once, and why. */
+const FOUND: History[] = [
+  // A result became durable while the next time was being read from the queue: nobody set a timer for it.
+  [
+    [
+      ['lost', 2_000],
+      ['lost', 2_000],
+      ['answer', answered(200)],
+      ['answer', answered(500)],
+      ['answer', unreachable],
+    ],
+    [
+      { chat: 'a', pause: 0 },
+      { chat: undefined, pause: 2_500 },
+      { chat: 'b', pause: 2_500 },
+    ],
+    [],
+  ],
+]
+
 test('whatever the receiver does and whenever the process dies, a chat arrives in order and complete', {
   timeout: 60_000,
 }, async () => {
@@ -77,6 +103,6 @@ test('whatever the receiver does and whenever the process dies, a chat arrives i
         }
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 100, examples: FOUND },
   )
 })
