@@ -76,10 +76,10 @@ export class Replier {
     more: HeaderPairs = [],
   ): void {
     const status = statusOf(error, route)
-    if (status >= 500) {
-      const fields = { request_id: request.id, error_code: error.code, err: error.cause ?? error }
-      this.#logger[error.code === 'internal' ? 'error' : 'warn'](fields, `request failed: ${error.code}`)
-    }
+    if (error.code === 'internal')
+      this.#logger.error({ request_id: request.id, err: error.cause ?? error }, 'request failed: internal')
+    else if (status >= 500)
+      this.#logger.warn({ request_id: request.id, reason: error.message }, `request failed: ${error.code}`)
     const headers = [...NO_STORE, ...more]
     const retryAfter = retryAfterOf(error)
     if (retryAfter !== undefined) headers.push('retry-after', String(retryAfter))

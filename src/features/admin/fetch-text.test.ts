@@ -22,4 +22,8 @@ test('reads a text, refuses other answers and endless ones', async (t) => {
   await assert.rejects(fetchText(`${base}/gone`, signal), /answered 404/)
   await assert.rejects(fetchText(`${base}/large`, signal), /more than/)
   await assert.rejects(fetchText(`${base}/ok`, AbortSignal.abort()))
+  await assert.rejects(
+    fetchText('http://127.0.0.1:1/', signal),
+    /^Error: 127\.0\.0\.1:1 cannot be reached: .*ECONNREFUSED/,
+  )
 })

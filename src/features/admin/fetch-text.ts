@@ -1,3 +1,5 @@
+import { messageOf } from '../../kernel/errors.ts'
+
 /** WhatsApp serves its service worker only to what looks like a browser that opens the page. */
 const HEADERS = {
   'sec-fetch-site': 'none',
@@ -9,7 +11,7 @@ const MOST_BYTES = 5 * 1_024 * 1_024
 
 /** Reads a text over HTTP. @throws Error on any status but 2xx, or when it is too long */
 export const fetchText = async (url: string, signal: AbortSignal): Promise<string> => {
-  const response = await fetch(url, { headers: HEADERS, signal })
+  const response = await ask(url, signal)
   if (!response.ok) {
     await response.body?.cancel()
     throw new Error(`${new URL(url).host} answered ${response.status}`)
@@ -22,4 +24,15 @@ export const fetchText = async (url: string, signal: AbortSignal): Promise<strin
     parts.push(part)
   }
   return Buffer.concat(parts).toString('utf8')
+}
+
+/** `fetch` says no more than "fetch failed"; its cause says why. */
+const ask = async (url: string, signal: AbortSignal): Promise<Response> => {
+  try {
+    return await fetch(url, { headers: HEADERS, signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    const why = error instanceof Error && error.cause !== undefined ? error.cause : error
+    throw new Error(`${new URL(url).host} cannot be reached: ${messageOf(why)}`, { cause: error })
+  }
 }
