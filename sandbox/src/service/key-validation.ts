@@ -15,8 +15,8 @@ export function isValidSignedPreKey(identity: Uint8Array, signedPreKey: SignedPr
 /** Throws a RangeError that says what is wrong with a device's public keys. */
 export function assertValidKeys(keys: DeviceKeys): void {
   if (keys.identity.length !== 32) throw new RangeError('the identity key must have 32 bytes')
-  // libsignal's ids have 14 bits and are never 0; some clients use the full 31 bits.
-  if (!Number.isInteger(keys.registrationId) || keys.registrationId < 1 || keys.registrationId > 0x7fff_ffff) {
+  // libsignal's ids have 14 bits and are never 0; some clients use the full 31 bits, and one Baileys in 256 draws a 0.
+  if (!Number.isInteger(keys.registrationId) || keys.registrationId < 0 || keys.registrationId > 0x7fff_ffff) {
     throw new RangeError(`not a registration id: ${keys.registrationId}`)
   }
   if (!isValidSignedPreKey(keys.identity, keys.signedPreKey)) {

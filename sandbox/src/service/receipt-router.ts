@@ -53,8 +53,9 @@ export class ReceiptRouter {
     if (!id || !to) return log.add('malformed', reader.jid, 'a receipt without id or to', stanza)
     reader.peer?.deliver(node('ack', { class: 'receipt', id, from: to, participant, type }))
     const kind = (type ?? 'delivered') as ReceiptType
+    if (!Object.hasOwn(RECEIPTS, kind))
+      return log.add('unknown_stanza', reader.jid, `no such receipt type: ${type}`, stanza)
     const whom = RECEIPTS[kind]
-    if (whom === undefined) return log.add('unknown_stanza', reader.jid, `no such receipt type: ${type}`, stanza)
     metrics.receipts += 1
     for (const messageId of [id, ...children(child(stanza, 'list'), 'item').map((item) => item.attrs.id ?? '')]) {
       this.#settle(reader, 'message', messageId, stanza)

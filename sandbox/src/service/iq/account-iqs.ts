@@ -3,17 +3,19 @@ import { type BinaryNode, children, node, textOf } from '../../wire/node.ts'
 import type { Account } from '../account.ts'
 import type { IqHandler, IqHandlers } from './iq-router.ts'
 
-const PRIVACY_DEFAULTS: Readonly<Record<string, string>> = {
-  readreceipts: 'all',
-  last: 'all',
-  online: 'all',
-  profile: 'all',
-  status: 'all',
-  groupadd: 'all',
-  calladd: 'all',
-  messages: 'all',
-  defense: 'off',
-}
+const PRIVACY_DEFAULTS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    readreceipts: 'all',
+    last: 'all',
+    online: 'all',
+    profile: 'all',
+    status: 'all',
+    groupadd: 'all',
+    calladd: 'all',
+    messages: 'all',
+    defense: 'off',
+  }),
+)
 
 /** Keys the tokens that let a contact write to whom it does not know yet; only this service ever reads them. */
 const TOKEN_KEY = Buffer.from('sandbox privacy tokens')
@@ -22,7 +24,7 @@ const getPrivacy: IqHandler = ({ device, result }) => result([privacyNode(device
 
 const setPrivacy: IqHandler = ({ device, request, result, error }) => {
   const categories = children(request, 'category')
-  const unknown = categories.find(({ attrs }) => PRIVACY_DEFAULTS[attrs.name ?? ''] === undefined || !attrs.value)
+  const unknown = categories.find(({ attrs }) => !PRIVACY_DEFAULTS.has(attrs.name ?? '') || !attrs.value)
   if (categories.length === 0 || unknown !== undefined) return error(400, `unknown category ${unknown?.attrs.name}`)
   for (const { attrs } of categories) device.account.privacy.set(attrs.name!, attrs.value!)
   return result([privacyNode(device.account)])
@@ -90,7 +92,7 @@ export const accountHandlers: IqHandlers = {
 }
 
 function privacyNode(account: Account): BinaryNode {
-  const categories = Object.entries(PRIVACY_DEFAULTS).map(([name, value]) =>
+  const categories = Array.from(PRIVACY_DEFAULTS, ([name, value]) =>
     node('category', { name, value: account.privacy.get(name) ?? value }),
   )
   return node('privacy', {}, categories)

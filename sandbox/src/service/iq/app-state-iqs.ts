@@ -7,6 +7,8 @@ const sync: IqHandler = (call) => {
   const collections = children(call.request, 'collection')
   const unknown = collections.find(({ attrs }) => !COLLECTIONS.has(attrs.name ?? ''))
   if (unknown !== undefined) return call.error(400, `unknown collection ${unknown.attrs.name}`)
+  const unreadable = collections.find((collection) => !isReadable(bytesOf(child(collection, 'patch'))))
+  if (unreadable !== undefined) return call.error(400, `the patch of ${unreadable.attrs.name} is no SyncdPatch`)
   const changed: BinaryNode[] = []
   const answers = collections.map((collection) => syncOne(call, collection, changed))
   call.result([node('sync', {}, answers)])
@@ -40,6 +42,16 @@ function syncOne(call: IqCall, collection: BinaryNode, changed: BinaryNode[]): B
     return node('collection', { name, version })
   }
   return node('collection', { name, version: ours }, patchNodes(call, name, Math.min(theirs, ours)))
+}
+
+function isReadable(patch: Uint8Array | undefined): boolean {
+  try {
+    if (patch !== undefined) proto.SyncdPatch.decode(patch)
+    return true
+  } catch (error) {
+    if (error instanceof Error) return false
+    throw error
+  }
 }
 
 /** The service numbers the patches: what is stored is as the client wrote it. */

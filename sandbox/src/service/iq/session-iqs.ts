@@ -18,17 +18,23 @@ const removeCompanion: IqHandler = ({ device, request, context, result, error })
 }
 
 /** GraphQL queries of `w:mex` that clients make on their own; see Baileys' `Types/Mex`. */
-const MEX_RESULTS: Readonly<Record<string, object>> = {
-  '23983697327930364': {
-    xwa2_fetch_account_reachout_timelock: { is_active: false, time_enforcement_ends: '0', enforcement_type: 'DEFAULT' },
-  },
-  '24503548349331633': {
-    xwa2_message_capping_info: { capping_status: 'NONE', total_quota: -1, used_quota: 0 },
-  },
-}
+const MEX_RESULTS: ReadonlyMap<string, object> = new Map(
+  Object.entries({
+    '23983697327930364': {
+      xwa2_fetch_account_reachout_timelock: {
+        is_active: false,
+        time_enforcement_ends: '0',
+        enforcement_type: 'DEFAULT',
+      },
+    },
+    '24503548349331633': {
+      xwa2_message_capping_info: { capping_status: 'NONE', total_quota: -1, used_quota: 0 },
+    },
+  }),
+)
 
 const mex: IqHandler = ({ request, result, error }) => {
-  const data = MEX_RESULTS[request.attrs.query_id ?? '']
+  const data = MEX_RESULTS.get(request.attrs.query_id ?? '')
   if (data === undefined) return error(501, `unknown mex query ${request.attrs.query_id}`, 'unknown_stanza')
   try {
     JSON.parse(bytesOf(request)?.toString() ?? '')

@@ -11,29 +11,31 @@ type Protocol = (
   call: IqCall,
 ) => BinaryNode | undefined
 
-const PROTOCOLS: Readonly<Record<string, Protocol>> = {
-  contact: (account) => node('contact', { type: account === undefined ? 'out' : 'in' }),
-  devices: (account, _asked, call) => {
-    if (account === undefined) return undefined
-    call.context.directory.noteReader(account, call.device.account)
-    return deviceListNode(account)
-  },
-  // Without it Baileys cannot send to that user at all. Who asked by LID knows it already.
-  lid: (account, asked) => (account === undefined || asked.byLid ? undefined : node('lid', { val: account.lidJid })),
-  status: (account) =>
-    account === undefined
-      ? undefined
-      : node('status', { t: Math.floor(account.createdAt / 1000) }, Buffer.from(account.about)),
-  disappearing_mode: (account) =>
-    account === undefined ? undefined : node('disappearing_mode', { duration: 0, t: 0 }),
-  business: (account) =>
-    account?.businessName === undefined
-      ? undefined
-      : node('business', {}, [node('verified_name', { level: 'high' }, Buffer.from(account.businessName))]),
-  username: () => undefined,
-  bot: () => undefined,
-  picture: () => undefined,
-}
+const PROTOCOLS = new Map<string, Protocol>(
+  Object.entries({
+    contact: (account) => node('contact', { type: account === undefined ? 'out' : 'in' }),
+    devices: (account, _asked, call) => {
+      if (account === undefined) return undefined
+      call.context.directory.noteReader(account, call.device.account)
+      return deviceListNode(account)
+    },
+    // Without it Baileys cannot send to that user at all. Who asked by LID knows it already.
+    lid: (account, asked) => (account === undefined || asked.byLid ? undefined : node('lid', { val: account.lidJid })),
+    status: (account) =>
+      account === undefined
+        ? undefined
+        : node('status', { t: Math.floor(account.createdAt / 1000) }, Buffer.from(account.about)),
+    disappearing_mode: (account) =>
+      account === undefined ? undefined : node('disappearing_mode', { duration: 0, t: 0 }),
+    business: (account) =>
+      account?.businessName === undefined
+        ? undefined
+        : node('business', {}, [node('verified_name', { level: 'high' }, Buffer.from(account.businessName))]),
+    username: () => undefined,
+    bot: () => undefined,
+    picture: () => undefined,
+  } satisfies Record<string, Protocol>),
+)
 
 const usync: IqHandler = (call) => {
   const { request, error, result } = call
@@ -41,7 +43,7 @@ const usync: IqHandler = (call) => {
   const list = child(request, 'list')
   if (query === undefined || list === undefined) return error(400, 'query or list is missing')
   const asked = children(query)
-  const unknown = asked.find((protocol) => PROTOCOLS[protocol.tag] === undefined)
+  const unknown = asked.find((protocol) => !PROTOCOLS.has(protocol.tag))
   if (unknown !== undefined) return error(501, `unknown usync protocol ${unknown.tag}`, 'unknown_stanza')
   if (asked.length === 0) return error(400, 'no protocol is asked for')
   const users: BinaryNode[] = []
@@ -50,7 +52,7 @@ const usync: IqHandler = (call) => {
     if (found === undefined) return error(400, 'a user has neither a jid nor a number')
     const { jid, account } = found
     const byLid = jid.endsWith('@lid')
-    const answers = asked.map((protocol) => PROTOCOLS[protocol.tag]!(account, { byLid }, call))
+    const answers = asked.map((protocol) => PROTOCOLS.get(protocol.tag)!(account, { byLid }, call))
     users.push(
       node(
         'user',
