@@ -29,8 +29,10 @@ async function linkByQr(client: BaileysClient, person: Person): Promise<void> {
   await open
 }
 
-const nextText = (client: BaileysClient) =>
-  client.next('messages.upsert', ({ messages }) => messages.find((message) => textOf(message)))
+const nextText = (client: BaileysClient, text?: string) =>
+  client.next('messages.upsert', ({ messages }) =>
+    messages.find((message) => (text === undefined ? textOf(message) !== undefined : textOf(message) === text)),
+  )
 
 test('linked by QR, it exchanges texts with a phone; its own phone sees what it sends', async () => {
   const [ann, ben] = [sandbox.people.add({ name: 'Ann' }), sandbox.people.add({ name: 'Ben' })]
@@ -104,6 +106,27 @@ test('a companion that came while its phone was offline is welcomed when the pho
   assert.deepEqual(problems(), [])
 })
 
+test('two companions of one number: each sees what the other and the phone send', async () => {
+  const [ann, ben] = [sandbox.people.add({ name: 'Ann' }), sandbox.people.add({ name: 'Ben' })]
+  await using first = makeClient()
+  await linkByQr(first, ann)
+  await using second = makeClient()
+  await linkByQr(second, ann)
+  assert.equal(second.creds.me?.id, `${ann.account.pn}:2@s.whatsapp.net`)
+  const atSecond = nextText(second, 'from the first')
+  await first.socket.sendMessage(ben.account.jid, { text: 'from the first' })
+  const copy = await atSecond
+  assert.deepEqual([textOf(copy), copy.key.fromMe], ['from the first', true])
+  const atBoth = [nextText(first, 'from the phone'), nextText(second, 'from the phone')]
+  await ann.phone.sendText(ben.account.lidJid, 'from the phone')
+  for (const message of await Promise.all(atBoth)) {
+    assert.deepEqual([textOf(message), message.key.fromMe], ['from the phone', true])
+  }
+  const texts = await ben.phone.messages.wait(0, ({ text }) => text === 'from the phone', within())
+  assert.equal(texts.length, 1)
+  assert.deepEqual(problems(), [])
+})
+
 test('in a group, texts go both ways, between a phone and two linked devices of two people', async () => {
   const [ann, ben, cleo] = ['Ann', 'Ben', 'Cleo'].map((name) => sandbox.people.add({ name })) as [
     Person,
@@ -121,7 +144,7 @@ test('in a group, texts go both ways, between a phone and two linked devices of 
   for (const message of [await toFirst, await toSecond]) {
     assert.deepEqual([textOf(message), message.key.remoteJid], ['from a phone', jid])
   }
-  const again = nextText(second)
+  const again = nextText(second, 'from a device')
   await first.socket.sendMessage(jid, { text: 'from a device' })
   assert.equal(textOf(await again), 'from a device')
   const [seen] = await cleo.phone.messages.wait(0, (m) => !m.sentHere, within())

@@ -143,10 +143,10 @@ export class People {
   #onEvent(event: ServiceEvent): void {
     if (event.type !== 'device_active') return
     const { device } = event
+    const waiting = device.id === 0 ? device.account.companions : [device]
     // A phone that comes back is heard of before it holds its attachment: hence a moment later.
-    if (device.id !== 0) return this.#welcome(device)
     queueMicrotask(() => {
-      for (const companion of device.account.companions) this.#welcome(companion)
+      for (const companion of waiting) this.#welcome(companion)
     })
   }
 
