@@ -19,6 +19,7 @@ test('SQLite files in every usual notation', () => {
     'sqlite:/var/lib/parley.sqlite': '/var/lib/parley.sqlite',
     'file:///var/my%20lib/parley.sqlite': '/var/my lib/parley.sqlite',
     '/var/lib/parley.sqlite': '/var/lib/parley.sqlite',
+    'sqlite:/var/100%25/%zz.sqlite': '/var/100%25/%zz.sqlite',
     ':memory:': ':memory:',
     'sqlite::memory:': ':memory:',
   }

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { ParleyError } from '../kernel/errors.ts'
 
 /** Where a database is, of which kind. */
@@ -50,6 +49,8 @@ const sqlitePath = (given: string, scheme: string | undefined): string | undefin
   if (scheme === undefined || given === ':memory:') return given
   const rest = given.slice(scheme.length + 1).replace(/\?.*$/, '')
   if (rest === '' || rest === '//') return undefined
-  if (scheme === 'file' && rest.startsWith('///')) return fileURLToPath(`file:${rest}`)
-  return decodeURIComponent(rest.replace(/^\/\//, ''))
+  const path = rest.replace(/^\/\//, '')
+  // Only file: is a URL with percent escapes; a malformed one is taken as it stands.
+  if (scheme !== 'file' || /%(?![0-9a-f]{2})/i.test(path)) return path
+  return decodeURIComponent(path)
 }
