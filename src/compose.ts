@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import type { Config, DatastoreAddress } from './config/config.ts'
-import { BaileysEngine } from './engine/baileys/engine.ts'
+import { BaileysEngine, type BaileysEngineOptions } from './engine/baileys/engine.ts'
 import type { Engine } from './engine/index.ts'
 import { Events } from './events/events.ts'
 import { eventOfMessageState } from './events/from-message-state.ts'
@@ -40,8 +40,15 @@ export interface GatewayParts {
   readonly validate?: boolean
   /** Tests and benches: stand-ins for what reaches out of the process. */
   readonly engine?: Engine
+  /** Tests: WhatsApp's own waits, made shorter. */
+  readonly engineTiming?: EngineTiming
   readonly webhookClient?: WebhookClient
 }
+
+export type EngineTiming = Pick<
+  BaileysEngineOptions,
+  'keepAliveIntervalMs' | 'connectTimeoutMs' | 'passkeyHandoffLifetimeMs' | 'qrLifetimeMs'
+>
 
 /** A gateway that listens. Disposing it is a graceful stop. */
 export interface Gateway extends AsyncDisposable {
@@ -110,7 +117,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
   const validate = parts.validate ?? false
   const events = new Events({ log: storage.events, receivers: subscriptions, waker: dispatcher, validate })
 
-  const engine = parts.engine ?? createEngine(config, storage, clock, logger)
+  const engine = parts.engine ?? createEngine(parts, storage)
   const whatsappVersion = await WebVersion.open({
     builtIn: engine.version,
     pinned: { major: config.version.major, minor: config.version.minor, patch: config.version.patch },
@@ -224,8 +231,9 @@ const uriOf = (address: DatastoreAddress): string =>
 
 const toHex = (key: Uint8Array | undefined): string | undefined => key && Buffer.from(key).toString('hex')
 
-const createEngine = (config: Config, storage: Storage, clock: Clock, logger: Logger): Engine =>
+const createEngine = ({ config, clock, logger, engineTiming }: GatewayParts, storage: Storage): Engine =>
   new BaileysEngine({
+    ...engineTiming,
     keys: storage.signalKeys,
     sentContent: async (deviceId, chat, messageId) => {
       const message = await storage.messages.find(deviceId, messageId, chat)

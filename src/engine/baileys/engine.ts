@@ -44,6 +44,8 @@ export interface BaileysEngineOptions {
   readonly keepAliveIntervalMs?: number
   readonly connectTimeoutMs?: number
   readonly passkeyHandoffLifetimeMs?: number
+  /** How long each QR code is shown; WhatsApp Web's own rhythm (60 s, then 20 s each) when absent. */
+  readonly qrLifetimeMs?: number
   readonly signalCore?: SignalCore
 }
 
@@ -131,6 +133,7 @@ export class BaileysEngine implements Engine {
       link,
       // a pairing request names browser and system; the service knows the common pairs only
       browser: ['Mac OS', 'Chrome', ''],
+      qrLifetimeMs: this.#options.qrLifetimeMs,
       onSignal: request.onSignal,
     })
     return session
@@ -154,7 +157,7 @@ export class BaileysEngine implements Engine {
     browser: WABrowserDescription,
     logger: Logger,
   ): WASocket {
-    const { keys, sentContent, protocolLogLevel, keepAliveIntervalMs, connectTimeoutMs } = this.#options
+    const { keys, sentContent, protocolLogLevel, keepAliveIntervalMs, connectTimeoutMs, qrLifetimeMs } = this.#options
     const agent = this.#transport.agentFor(proxyUrl)
     const small = (name: string) => sliceOf(this.#small, `${deviceId}|${name}`)
     return makeWASocket({
@@ -167,6 +170,7 @@ export class BaileysEngine implements Engine {
       logger: createBaileysLogger(logger, protocolLogLevel),
       keepAliveIntervalMs: keepAliveIntervalMs ?? 30_000,
       connectTimeoutMs: connectTimeoutMs ?? 20_000,
+      ...(qrLifetimeMs === undefined ? {} : { qrTimeout: qrLifetimeMs }),
       // staying unavailable lets the phone show its own notifications
       markOnlineOnConnect: false,
       syncFullHistory: false,

@@ -52,6 +52,7 @@ export class BaileysSession implements EngineSession {
   readonly #logger: Logger
   readonly #link: LinkRequest | undefined
   readonly #browser: WABrowserDescription
+  readonly #qrLifetimeMs: number | undefined
   readonly #onSignal: (signal: EngineSignal) => void
   readonly #passkey: PasskeyLinking
   /** Messages whose answer somebody waits for. */
@@ -74,6 +75,8 @@ export class BaileysSession implements EngineSession {
     readonly logger: Logger
     readonly link: LinkRequest | undefined
     readonly browser: WABrowserDescription
+    /** When the socket was told to show each code for this long. */
+    readonly qrLifetimeMs?: number | undefined
     readonly onSignal: (signal: EngineSignal) => void
   }) {
     this.deviceId = deps.deviceId
@@ -87,6 +90,7 @@ export class BaileysSession implements EngineSession {
     this.#logger = deps.logger
     this.#link = deps.link
     this.#browser = deps.browser
+    this.#qrLifetimeMs = deps.qrLifetimeMs
     this.#onSignal = deps.onSignal
     deps.sock.ev.on('connection.update', (update) => this.#onUpdate(update))
     deps.sock.ev.on('creds.update', (update) => this.#onCredentials(update))
@@ -249,7 +253,8 @@ export class BaileysSession implements EngineSession {
   }
 
   #onQr(code: string): void {
-    const lifetime = this.#qrCount++ === 0 ? FIRST_QR_MS : NEXT_QR_MS
+    const lifetime = this.#qrLifetimeMs ?? (this.#qrCount === 0 ? FIRST_QR_MS : NEXT_QR_MS)
+    this.#qrCount++
     if (this.#link?.method === 'qr') this.#onSignal({ type: 'qr', code, expiresAt: this.#clock.now() + lifetime })
     else if (this.#link?.method === 'code' && !this.#codeAsked) {
       this.#codeAsked = true
