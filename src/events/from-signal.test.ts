@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CloseCause, EngineSignal } from '../engine/index.ts'
 import { eventOfMessageState } from './from-message-state.ts'
-import { type ConnectionFacts, eventsOfSignal, loggedOutByApi } from './from-signal.ts'
+import { type ConnectionFacts, eventsOfSignal } from './from-signal.ts'
 import { faultsOfPayload } from './validate.ts'
 
 const now = Date.UTC(2026, 10, 22, 10)
@@ -104,7 +104,7 @@ test('a connection that ends', () => {
   assert.deepEqual(closed({ kind: 'network', message: 'ECONNREFUSED' }, false), [])
   assert.deepEqual(closed({ kind: 'restart_required' }, false), [])
   assert.deepEqual(closed({ kind: 'local', message: 'stopping' }), [])
-  assert.deepEqual(closed({ kind: 'logged_out' }), [['connection.logged_out', { jid, reason: 'remote' }]])
+  assert.deepEqual(closed({ kind: 'logged_out' }), [['connection.logged_out', { jid }]])
   assert.deepEqual(
     closed({ kind: 'replaced' }).map(([type]) => type),
     ['connection.stream_replaced', 'connection.disconnected'],
@@ -141,7 +141,6 @@ test('signals that no receiver needs give nothing', () => {
 })
 
 test('what has no signal', () => {
-  assert.deepEqual(loggedOutByApi(facts.account, now).payload, { jid, reason: 'api' })
   const draft = eventOfMessageState(
     {
       messageId: '3EB0AA',

@@ -124,7 +124,7 @@ const eventsOfClose = (cause: CloseCause, jid: string, facts: ConnectionFacts): 
   ]
   switch (cause.kind) {
     case 'logged_out':
-      return [draft(connectionLoggedOut, { jid, reason: 'remote' }, at)]
+      return [draft(connectionLoggedOut, { jid }, at)]
     case 'replaced':
       return [
         draft(
@@ -180,9 +180,5 @@ const eventsOfClose = (cause: CloseCause, jid: string, facts: ConnectionFacts): 
       return []
   }
 }
-
-/** The device was removed by a call of ours: WhatsApp sends no signal then. */
-export const loggedOutByApi = (account: ConnectionFacts['account'], now: number): EventDraft =>
-  draft(connectionLoggedOut, { jid: ownDigits(account), reason: 'api' }, { occurredAt: now })
 
 const iso = (ms: number): string => new Date(ms).toISOString()

@@ -45,11 +45,8 @@ export const connectionLoggedOut = event({
   name: 'connection.logged_out',
   category,
   description: 'The device was removed from the account, on the phone or through the API. It must be linked anew.',
-  payload: Type.Object({
-    jid: ownJid,
-    reason: text('`remote`: removed on the phone or by WhatsApp; `api`: by a call'),
-  }),
-  example: { jid, reason: 'remote' },
+  payload: Type.Object({ jid: ownJid }),
+  example: { jid },
 })
 
 export const connectionReconnecting = event({
