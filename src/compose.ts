@@ -16,8 +16,8 @@ import { createHttpServer } from './http/server.ts'
 import { DeviceTokens } from './http/tokens.ts'
 import type { Clock } from './kernel/clock.ts'
 import { messageOf } from './kernel/errors.ts'
-import { KeyedQueue } from './kernel/keyed-queue.ts'
 import type { Logger } from './kernel/logger.ts'
+import { Outbox } from './sessions/outbox.ts'
 import { SessionRegistry } from './sessions/registry.ts'
 import { TextSender } from './sessions/text-sender.ts'
 import type { Storage } from './storage/index.ts'
@@ -132,6 +132,14 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     },
   })
 
+  const outbox = new Outbox({
+    messages: storage.messages,
+    clock,
+    logger,
+    onState: async (message, state, failureCode) => {
+      await events.append(message.deviceId, [eventOfMessageState({ ...message, state, failureCode }, clock.now())])
+    },
+  })
   const sessions: SessionRegistry = stack.use(
     new SessionRegistry({
       engine,
@@ -140,6 +148,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
       clock,
       logger,
       random,
+      outbox,
       options: { ...config.reconnect, proxyUrl: config.whatsapp.proxyUrl || undefined },
       texts: new TextSender({
         messages: storage.messages,
@@ -147,11 +156,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
         logger,
         behaviour: config.behaviour,
         random,
-        chats: new KeyedQueue(),
-        onState: async (message, state, failureCode) => {
-          const moved = { ...message, state, failureCode }
-          await events.append(message.deviceId, [eventOfMessageState(moved, clock.now())])
-        },
+        outbox,
       }),
       intake: createIntake({
         repository: storage.intake,

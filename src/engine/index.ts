@@ -33,13 +33,21 @@ export interface Account {
   readonly businessName: string | undefined
 }
 
-export interface SendText {
-  /** Chosen and committed by the caller; a resend carries the same one. */
+export interface BuildText {
   readonly messageId: string
   /** Bare JID of a person (PN or LID) or a group. */
   readonly chat: string
   readonly text: string
   readonly quoted?: QuotedMessage
+}
+
+export interface SendMessage {
+  /** Chosen and committed by the caller; a resend carries the same one. */
+  readonly messageId: string
+  readonly chat: string
+  readonly content: Uint8Array
+  readonly again: boolean
+  readonly ackTimeoutMs: number
 }
 
 export interface QuotedMessage {
@@ -64,14 +72,14 @@ export interface EngineSession extends AsyncDisposable {
   readonly deviceId: string
   /** The account once known (linked). */
   readonly account: Account | undefined
+  /** The encoded `Message` protobuf of a text; nothing is sent. */
+  buildText(message: BuildText): Promise<Uint8Array>
   /**
-   * Encrypts and sends. `built` is called with the encoded `Message` protobuf before anything leaves, and awaited: the
-   * caller commits there. Resolves when the server acknowledged or refused, or with `unknown` at `ackTimeoutMs`.
-   * @throws not_connected, whatsapp_timeout (a lookup went unanswered), not_on_whatsapp, whatsapp_refused
+   * Encrypts and sends content that the caller has committed under this id. Resolves when the server acknowledged or
+   * refused, or with `unknown` at `ackTimeoutMs`. `again`: an earlier attempt may have left.
+   * @throws not_connected, whatsapp_timeout (a lookup went unanswered), whatsapp_refused
    */
-  sendText(message: SendText, ackTimeoutMs: number, built: (content: Uint8Array) => Promise<void>): Promise<SendOutcome>
-  /** Sends content that was built and committed before, under the same id: after a lost answer or a crash. */
-  resend(messageId: string, chat: string, content: Uint8Array, ackTimeoutMs: number): Promise<SendOutcome>
+  send(message: SendMessage): Promise<SendOutcome>
   /** Whether a phone number (digits) has an account, and under which JIDs. @throws whatsapp_timeout, not_connected */
   lookUpPhone(phone: string): Promise<{ readonly jid: string; readonly lid: string | undefined } | undefined>
   sendPresence(state: 'available' | 'unavailable'): Promise<void>

@@ -35,8 +35,8 @@ export interface DeviceSessionDeps {
   readonly saveDevice: (deviceId: string, change: DeviceChange) => Promise<void>
   readonly refreshVersion: () => Promise<void>
   /** Called with each open connection: what waited to be sent goes out. */
-  readonly onOpen: (deviceId: string, session: EngineSession) => void
-  readonly onLateAck: (deviceId: string, ack: Extract<EngineSignal, { type: 'late_ack' }>) => void
+  readonly onOpen: (session: DeviceSession) => void
+  readonly onLateAck: (ack: Extract<EngineSignal, { type: 'late_ack' }>) => void
 }
 
 /** How long a login may take before the connection is given up. */
@@ -265,7 +265,7 @@ export class DeviceSession {
   }
 
   #onSignal(signal: EngineSignal, wasOpen: boolean): void {
-    if (signal.type === 'late_ack') this.#deps.onLateAck(this.deviceId, signal)
+    if (signal.type === 'late_ack') this.#deps.onLateAck(signal)
     else if (signal.type === 'closed') this.#onClosed(signal, wasOpen)
     else this.#onProgress(signal, wasOpen)
   }
@@ -303,7 +303,7 @@ export class DeviceSession {
       this.#tell({ type: 'keepalive_restored' }, true)
     }
     this.#settleWaiters('open')
-    if (this.#engine) this.#deps.onOpen(this.deviceId, this.#engine)
+    this.#deps.onOpen(this)
   }
 
   #onClosed(signal: Extract<EngineSignal, { type: 'closed' }>, wasOpen: boolean): void {

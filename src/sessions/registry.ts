@@ -15,6 +15,7 @@ import type {
   SentMessage,
   Sessions,
 } from './index.ts'
+import type { Outbox } from './outbox.ts'
 import type { TextSender } from './text-sender.ts'
 
 export interface RegistryOptions {
@@ -44,6 +45,7 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
   readonly #options: RegistryOptions
   readonly #shared: Shared
   readonly #texts: TextSender
+  readonly #outbox: Outbox
   readonly #gate: Semaphore
   readonly #sessions = new Map<string, DeviceSession>()
   readonly #creating = new KeyedQueue<string>()
@@ -55,6 +57,7 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
       readonly devices: DeviceRepository
       readonly keys: SignalKeyRepository
       readonly texts: TextSender
+      readonly outbox: Outbox
       readonly clock: Clock
       readonly logger: Logger
       readonly random: () => number
@@ -65,6 +68,7 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
     this.#devices = deps.devices
     this.#keys = deps.keys
     this.#texts = deps.texts
+    this.#outbox = deps.outbox
     this.#clock = deps.clock
     this.#logger = deps.logger
     this.#random = deps.random
@@ -234,8 +238,8 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
           random: this.#random,
           gate: this.#gate,
           backoff: { baseMs: this.#options.backoffBaseMs, capMs: this.#options.backoffMaxMs, jitter: 'equal' },
-          onOpen: (id, connection) => this.#inBackground(id, this.#texts.resendPending(id, connection)),
-          onLateAck: (id, ack) => this.#inBackground(id, this.#texts.onLateAck(id, ack)),
+          onOpen: (opened) => this.#inBackground(deviceId, this.#outbox.recover(opened)),
+          onLateAck: (ack) => this.#inBackground(deviceId, this.#outbox.onLateAck(deviceId, ack)),
         },
         account,
       )

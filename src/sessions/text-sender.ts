@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import type { EngineSession, EngineSignal, SendOutcome } from '../engine/index.ts'
+import type { EngineSession } from '../engine/index.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { messageOf, ParleyError } from '../kernel/errors.ts'
+import { isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
 import { kindOfJid, phoneOfJid } from '../kernel/jid.ts'
-import type { KeyedQueue } from '../kernel/keyed-queue.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { MessageRepository, MessageRow, PartyNames } from '../storage/index.ts'
 import type { DeviceSession } from './device-session.ts'
 import type { SendTextRequest, SentMessage } from './index.ts'
+import type { Fate, Outbox } from './outbox.ts'
 
 export interface Behaviour {
   readonly autoPresence: boolean
@@ -20,22 +20,15 @@ export interface Behaviour {
 const ACK_WAIT_MS = 10_000
 /** How long a send waits for a device that is just coming back. */
 const COMEBACK_WAIT_MS = 10_000
-/** Messages sent again per connection. */
-const RESEND_BATCH = 500
 
-/**
- * Sends texts: rule 2 of durability. The id is chosen and the content committed before anything leaves; what was
- * committed and got no answer goes out again, under the same id, with the next connection. One message per chat at a
- * time: the next waits for the word on the one before.
- */
+/** Sends texts: the id is chosen and the content committed before anything leaves; the outbox does the rest. */
 export class TextSender {
   readonly #messages: MessageRepository
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #behaviour: Behaviour
   readonly #random: () => number
-  readonly #chats: KeyedQueue<string>
-  readonly #onState: (message: MessageRow, state: 'accepted' | 'server_ack' | 'failed', code?: number) => Promise<void>
+  readonly #outbox: Outbox
 
   constructor(deps: {
     readonly messages: MessageRepository
@@ -43,17 +36,14 @@ export class TextSender {
     readonly logger: Logger
     readonly behaviour: Behaviour
     readonly random: () => number
-    readonly chats: KeyedQueue<string>
-    /** A message that we sent has moved: writes the `message.status` event. */
-    readonly onState: (message: MessageRow, state: 'accepted' | 'server_ack' | 'failed', code?: number) => Promise<void>
+    readonly outbox: Outbox
   }) {
     this.#messages = deps.messages
     this.#clock = deps.clock
     this.#logger = deps.logger
     this.#behaviour = deps.behaviour
     this.#random = deps.random
-    this.#chats = deps.chats
-    this.#onState = deps.onState
+    this.#outbox = deps.outbox
   }
 
   async send(device: DeviceSession, request: SendTextRequest): Promise<SentMessage> {
@@ -62,53 +52,31 @@ export class TextSender {
     const quoted = await this.#quoted(device.deviceId, request)
     await this.#simulate(connection, chat.jid, request)
     const messageId = newMessageId()
-    const timestamp = Math.floor(this.#clock.now() / 1000)
-    let row: MessageRow | undefined
-    const outcome = await this.#chats.run(`${device.deviceId}|${chat.jid}`, () =>
-      connection
-        .sendText(
-          { messageId, chat: chat.jid, text: request.text, ...(quoted ? { quoted } : {}) },
-          ACK_WAIT_MS,
-          async (content) => {
-            row = await this.#accept(device, messageId, chat, request, timestamp, content)
-          },
-        )
-        .catch((error: unknown) => this.#onFailure(row, error)),
-    )
-    return this.#report(row!, outcome, timestamp)
-  }
-
-  /** What is still without an answer goes out again with the same ids, oldest first. */
-  async resendPending(deviceId: string, connection: EngineSession): Promise<void> {
-    for (const row of await this.#messages.pending(deviceId, RESEND_BATCH)) {
-      if (!row.content) continue
-      const content = row.content
-      try {
-        const outcome = await this.#chats.run(`${deviceId}|${row.chat}`, () =>
-          connection.resend(row.messageId, row.chat, content, ACK_WAIT_MS),
-        )
-        await this.#settle(row, outcome)
-      } catch (error) {
-        // the connection is gone, or the recipient cannot be reached: the next connection tries again
-        this.#logger.warn(
-          { device_id: deviceId, message_id: row.messageId, reason: messageOf(error) },
-          'a message was not sent again',
-        )
-        return
-      }
+    const content = await connection.buildText({
+      messageId,
+      chat: chat.jid,
+      text: request.text,
+      ...(quoted ? { quoted } : {}),
+    })
+    const row = await this.#accept(device, messageId, chat, request, content)
+    const fate = await this.#waitFor(this.#outbox.submit(device, row))
+    if (fate?.state === 'failed') throw refusal(row, fate)
+    return {
+      messageId,
+      chat: row.chat,
+      status: fate ? 'server_ack' : 'accepted',
+      timestamp: fate?.timestamp ?? row.timestamp,
     }
   }
 
-  /** The server's word on a message nobody waits for any more. */
-  async onLateAck(deviceId: string, ack: Extract<EngineSignal, { type: 'late_ack' }>): Promise<void> {
-    const row = await this.#messages.find(deviceId, ack.messageId, ack.chat)
-    if (!row?.fromMe || row.state !== 'accepted') return
-    await this.#settle(
-      row,
-      ack.whatsappCode === undefined
-        ? { outcome: 'server_ack', timestamp: 0 }
-        : { outcome: 'refused', whatsappCode: ack.whatsappCode },
-    )
+  /** Undefined when there is no word in time: the message stays accepted and goes on its way without the caller. */
+  async #waitFor(fate: Promise<Fate>): Promise<Fate | undefined> {
+    const enough = new AbortController()
+    try {
+      return await Promise.race([fate, this.#clock.sleep(ACK_WAIT_MS, enough.signal).then(() => undefined)])
+    } finally {
+      enough.abort()
+    }
   }
 
   async #connectionOf(device: DeviceSession): Promise<EngineSession> {
@@ -173,7 +141,6 @@ export class TextSender {
     messageId: string,
     chat: { jid: string; party: PartyNames | undefined },
     request: SendTextRequest,
-    timestamp: number,
     content: Uint8Array,
   ): Promise<MessageRow> {
     return this.#messages.accept(
@@ -187,51 +154,13 @@ export class TextSender {
         text: request.text,
         quotedMessageId: request.replyToMessageId,
         pushName: undefined,
-        timestamp,
+        timestamp: Math.floor(this.#clock.now() / 1000),
         state: 'accepted',
         failureCode: undefined,
         content,
       },
       chat.party,
     )
-  }
-
-  /** Nothing was accepted: the caller is told. Something was: its fate is open, and the next connection settles it. */
-  async #onFailure(row: MessageRow | undefined, error: unknown): Promise<SendOutcome> {
-    if (!row) throw error
-    this.#logger.warn(
-      { device_id: row.deviceId, message_id: row.messageId, reason: messageOf(error) },
-      'a send broke off',
-    )
-    if (error instanceof ParleyError && (error.code === 'not_connected' || error.code === 'whatsapp_timeout'))
-      return { outcome: 'unknown' }
-    await this.#advance(row, 'failed')
-    throw error
-  }
-
-  async #report(row: MessageRow, outcome: SendOutcome, timestamp: number): Promise<SentMessage> {
-    await this.#settle(row, outcome)
-    if (outcome.outcome === 'refused')
-      throw new ParleyError('whatsapp_refused', refusalWords(outcome.whatsappCode), {
-        data: { whatsapp_code: outcome.whatsappCode, message_id: row.messageId },
-      })
-    const acked = outcome.outcome === 'server_ack'
-    return {
-      messageId: row.messageId,
-      chat: row.chat,
-      status: acked ? 'server_ack' : 'accepted',
-      timestamp: acked ? outcome.timestamp : timestamp,
-    }
-  }
-
-  async #settle(row: MessageRow, outcome: SendOutcome): Promise<void> {
-    if (outcome.outcome === 'server_ack') await this.#advance(row, 'server_ack')
-    else if (outcome.outcome === 'refused') await this.#advance(row, 'failed', outcome.whatsappCode)
-  }
-
-  async #advance(row: MessageRow, state: 'server_ack' | 'failed', code?: number): Promise<void> {
-    if (await this.#messages.advance(row.deviceId, row.chat, row.messageId, state, code))
-      await this.#onState(row, state, code)
   }
 }
 
@@ -249,4 +178,12 @@ const REFUSALS: Readonly<Record<number, string>> = {
   479: 'WhatsApp rejected the message as malformed or addressed to a stale device',
 }
 
-const refusalWords = (code: number): string => REFUSALS[code] ?? `WhatsApp refused the message (${code})`
+const refusal = (row: MessageRow, { whatsappCode, error }: Extract<Fate, { state: 'failed' }>): ParleyError => {
+  if (isParleyError(error)) return error
+  const data = { message_id: row.messageId, ...(whatsappCode === undefined ? {} : { whatsapp_code: whatsappCode }) }
+  const words =
+    whatsappCode === undefined
+      ? `the message failed: ${error?.message ?? 'no reason given'}`
+      : (REFUSALS[whatsappCode] ?? `WhatsApp refused the message (${whatsappCode})`)
+  return new ParleyError('whatsapp_refused', words, { data })
+}

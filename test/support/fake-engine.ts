@@ -1,13 +1,14 @@
 import type {
   Account,
+  BuildText,
   CloseCause,
   Engine,
   EngineSession,
   EngineSignal,
   OpenSession,
   PasskeyStatus,
+  SendMessage,
   SendOutcome,
-  SendText,
 } from '../../src/engine/index.ts'
 
 /** An engine whose sessions the test moves by hand. */
@@ -46,10 +47,8 @@ export class FakeSession implements EngineSession {
   readonly request: OpenSession
   account: Account | undefined
   closed: CloseCause | undefined
-  readonly sent: SendText[] = []
-  readonly resent: string[] = []
-  outcome: SendOutcome = { outcome: 'server_ack', timestamp: 1 }
-  sendFailure: Error | undefined
+  readonly sent: SendMessage[] = []
+  onSend: (message: SendMessage) => SendOutcome | Promise<SendOutcome> = () => ({ outcome: 'server_ack', timestamp: 1 })
   passkeyStatus: PasskeyStatus | undefined
   loggedOut = false
 
@@ -76,20 +75,13 @@ export class FakeSession implements EngineSession {
     this.signal({ type: 'closed', cause })
   }
 
-  async sendText(
-    message: SendText,
-    _ackTimeoutMs: number,
-    built: (content: Uint8Array) => Promise<void>,
-  ): Promise<SendOutcome> {
-    await built(Buffer.from(message.text))
-    this.sent.push(message)
-    if (this.sendFailure) throw this.sendFailure
-    return this.outcome
+  async buildText({ text }: BuildText): Promise<Uint8Array> {
+    return Buffer.from(text)
   }
 
-  async resend(messageId: string): Promise<SendOutcome> {
-    this.resent.push(messageId)
-    return this.outcome
+  async send(message: SendMessage): Promise<SendOutcome> {
+    this.sent.push(message)
+    return this.onSend(message)
   }
 
   async lookUpPhone(phone: string) {

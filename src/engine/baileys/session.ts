@@ -15,13 +15,15 @@ import { messageOf, ParleyError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type {
   Account,
+  BuildText,
   CloseCause,
   EngineSession,
   EngineSignal,
   LinkRequest,
   PasskeyPort,
+  QuotedMessage,
+  SendMessage,
   SendOutcome,
-  SendText,
 } from '../index.ts'
 import { accountOf } from './account.ts'
 import type { AuthStore } from './auth-store.ts'
@@ -101,40 +103,30 @@ export class BaileysSession implements EngineSession {
     return this.#auth.isDraft ? undefined : accountOf(this.#auth.creds)
   }
 
-  async sendText(
-    { messageId, chat, text, quoted }: SendText,
-    ackTimeoutMs: number,
-    built: (content: Uint8Array) => Promise<void>,
-  ): Promise<SendOutcome> {
-    this.#assertOpen()
-    try {
-      const message = await generateWAMessage(
-        chat,
-        // null: Baileys would fetch URLs in the text from inside our network
-        { text, linkPreview: null },
-        {
-          userJid: this.#auth.creds.me!.id,
-          messageId,
-          logger: this.#sock.logger as never,
-          upload: () => Promise.reject(new Error('a text has nothing to upload')),
-          ...(quoted ? { quoted: quotedMessage(chat, quoted) } : {}),
-        },
-      )
-      await built(proto.Message.encode(message.message!).finish())
-      return await this.#relay(chat, message.message!, messageId, ackTimeoutMs)
-    } catch (error) {
-      throw toEngineError(error, 'sending a message')
-    }
+  async buildText({ messageId, chat, text, quoted }: BuildText): Promise<Uint8Array> {
+    const { message } = await generateWAMessage(
+      chat,
+      // null: Baileys would fetch URLs in the text from inside our network
+      { text, linkPreview: null },
+      {
+        userJid: this.#auth.creds.me!.id,
+        messageId,
+        logger: this.#sock.logger as never,
+        upload: () => Promise.reject(new Error('a text has nothing to upload')),
+        ...(quoted ? { quoted: quotedMessage(chat, quoted) } : {}),
+      },
+    )
+    return proto.Message.encode(message!).finish()
   }
 
-  async resend(messageId: string, chat: string, content: Uint8Array, ackTimeoutMs: number): Promise<SendOutcome> {
+  async send({ messageId, chat, content, again, ackTimeoutMs }: SendMessage): Promise<SendOutcome> {
     this.#assertOpen()
     try {
-      // whoever got the sender key of the lost copy may not have it: hand it out again
-      if (chat.endsWith('@g.us')) await this.#auth.keys.set({ 'sender-key-memory': { [chat]: null } })
+      // whoever missed the lost copy may have missed the sender key in it: hand it out again
+      if (again && chat.endsWith('@g.us')) await this.#auth.keys.set({ 'sender-key-memory': { [chat]: null } })
       return await this.#relay(chat, proto.Message.decode(content), messageId, ackTimeoutMs)
     } catch (error) {
-      throw toEngineError(error, 'sending a message again')
+      throw toEngineError(error, 'sending a message')
     }
   }
 
@@ -316,7 +308,7 @@ export class BaileysSession implements EngineSession {
   }
 }
 
-const quotedMessage = (chat: string, quoted: NonNullable<SendText['quoted']>): WAMessage =>
+const quotedMessage = (chat: string, quoted: QuotedMessage): WAMessage =>
   proto.WebMessageInfo.create({
     key: {
       remoteJid: chat,
