@@ -177,6 +177,15 @@ describe('the webhook client', { timeout: 20_000 }, () => {
     assert.match(answer.error, /ECONNREFUSED/)
   })
 
+  test('tells a receiver that does not speak TLS where it should', async () => {
+    await using server = await listen((_, response) => response.end())
+    const { client } = makeClient({})
+    await using _ = client
+    const answer = await client.post(request(`https://hook.example:${server.port}/`))
+    assert.ok(answer.kind === 'failed')
+    assert.match(answer.error, /SSL|TLS|disconnected/i)
+  })
+
   test('tries the next address of a name', async () => {
     await using server = await listen((_, response) => response.end())
     const { client } = makeClient({ resolver: async () => ['127.0.0.9', '127.0.0.1'] })

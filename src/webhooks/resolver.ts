@@ -6,19 +6,26 @@ export type Resolver = (host: string) => Promise<readonly string[]>
 // 2 tries of 2 s: within the 10 s that an attempt has.
 const dns = new DnsResolver({ timeout: 2000, tries: 2 })
 
+/** As the system does: hosts file, search domains, then DNS. */
+const askSystem: Resolver = async (host) =>
+  (await lookup(host, { all: true, order: 'ipv4first' })).map(({ address }) => address)
+
+/** Answers that came at once, so that asking the system as well costs nothing: no such name, no server to ask. */
+const PROMPT = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED'])
+
 /**
  * Asks the DNS servers directly: getaddrinfo would occupy two of the four threads that the whole process has, so a few
- * dead names would stop every other delivery. Only a name that DNS says does not exist is looked up as the system does
- * (hosts file, search domains); that answer is quick.
+ * dead names would stop every other delivery. The system is asked for names without a dot (this machine, a container's
+ * neighbours) and for those that DNS does not know, which may stand in the hosts file.
  */
 export const systemResolver: Resolver = async (host) => {
+  if (!host.includes('.')) return askSystem(host)
   const answers = await Promise.allSettled([dns.resolve4(host), dns.resolve6(host)])
   const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
   if (addresses.length > 0) return addresses
-  const reasons = answers.flatMap((answer) =>
-    answer.status === 'rejected' ? [answer.reason as { code?: string }] : [],
+  const slow = answers.find(
+    (answer) => answer.status === 'rejected' && !PROMPT.has(String((answer.reason as { code?: unknown }).code)),
   )
-  if (!reasons.every(({ code }) => code === 'ENOTFOUND' || code === 'ENODATA'))
-    throw reasons.find(({ code }) => code !== 'ENOTFOUND' && code !== 'ENODATA')
-  return (await lookup(host, { all: true, order: 'ipv4first' })).map(({ address }) => address)
+  if (slow?.status === 'rejected') throw slow.reason
+  return askSystem(host)
 }
