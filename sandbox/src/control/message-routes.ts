@@ -1,6 +1,6 @@
 import type { TypingState } from '../phone/entries.ts'
 import type { EventLog } from '../phone/event-log.ts'
-import { StanzaError } from '../phone/stanza-client.ts'
+import { NoAnswerError, OfflineError, StanzaError } from '../phone/stanza-client.ts'
 import { ApiError } from './api-error.ts'
 import { type Context, findAccount, findChat, findPerson } from './context.ts'
 import type { Call, Route } from './router.ts'
@@ -47,6 +47,7 @@ export function makeMessageRoutes(context: Context): Route[] {
         404: ['unknown_person'],
         409: ['phone_offline'],
         422: ['unknown_recipient', 'unknown_group', 'refused'],
+        504: ['no_answer'],
       },
       handle: async ({ params, body }) => {
         const { phone } = findPerson(context, params.phone!)
@@ -56,6 +57,8 @@ export function makeMessageRoutes(context: Context): Route[] {
           return { message_id: await phone.sendText(chat, body.text as string, body.quoted_message_id as string) }
         } catch (error) {
           if (error instanceof StanzaError) throw new ApiError(422, 'refused', `the service answered ${error.code}`)
+          if (error instanceof OfflineError) throw new ApiError(409, 'phone_offline', error.message)
+          if (error instanceof NoAnswerError) throw new ApiError(504, 'no_answer', error.message)
           throw error
         }
       },

@@ -20,6 +20,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   409: 'Not possible in this state',
   413: 'The body is too large',
   422: 'Refused',
+  504: 'A fault keeps the service from answering',
 }
 
 const BAD_REQUEST = ['invalid_json', 'invalid_request']

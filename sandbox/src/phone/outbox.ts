@@ -45,7 +45,7 @@ export class Outbox {
   /**
    * Sends to a person (their LID jid) or to a group, and to the own companions.
    * @returns once the service acknowledged it
-   * @throws StanzaError when the service refuses it
+   * @throws StanzaError when the service refuses it, NoAnswerError, OfflineError
    */
   async send(chat: string, message: proto.IMessage, messageId: string): Promise<void> {
     this.#remember(messageId, { chat, message })

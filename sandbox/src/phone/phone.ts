@@ -153,7 +153,7 @@ export class Phone implements Peer {
    * Writes a text.
    * @param chat LID jid of a person, or a group
    * @returns the message id, once the service accepted it
-   * @throws StanzaError when the service refuses, Error when the phone is offline
+   * @throws StanzaError when the service refuses, NoAnswerError, OfflineError
    */
   async sendText(chat: string, text: string, quotedMessageId?: string): Promise<string> {
     const content = makeText(text, quotedMessageId === undefined ? undefined : this.#quote(quotedMessageId, chat))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type BinaryNode, node } from '../wire/node.ts'
-import { StanzaClient, StanzaError } from './stanza-client.ts'
+import { NoAnswerError, StanzaClient, StanzaError } from './stanza-client.ts'
 
 function connect() {
   const sent: BinaryNode[] = []
@@ -43,4 +43,12 @@ test('going offline fails what waits, and whatever is sent afterwards', async ()
   await assert.rejects(query, /went offline/)
   await assert.rejects(client.query('get', 'x', '@s.whatsapp.net', []), /offline/)
   assert.throws(() => client.send(node('presence')), /offline/)
+})
+
+test('what is never answered fails after five seconds', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] })
+  const { client } = connect()
+  const query = client.query('get', 'x', '@s.whatsapp.net', [])
+  context.mock.timers.tick(5_000)
+  await assert.rejects(query, NoAnswerError)
 })

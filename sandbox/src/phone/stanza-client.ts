@@ -12,14 +12,24 @@ export class StanzaError extends Error {
   }
 }
 
+/** The service answered nothing in time: only a fault makes it do so. */
+export class NoAnswerError extends Error {
+  override readonly name = 'NoAnswerError'
+}
+
+/** The phone has no network, or lost it before the answer came. */
+export class OfflineError extends Error {
+  override readonly name = 'OfflineError'
+}
+
 interface Pending {
   readonly resolve: (answer: BinaryNode) => void
   readonly reject: (error: Error) => void
   readonly timer: NodeJS.Timeout
 }
 
-// The service answers in the same process, within milliseconds; only a fault keeps it from answering at all.
-const ANSWER_TIMEOUT_MS = 10_000
+// The service answers in the same process, within milliseconds.
+const ANSWER_TIMEOUT_MS = 5_000
 
 /** Sends stanzas over an attachment and matches the answers by id. */
 export class StanzaClient {
@@ -40,13 +50,14 @@ export class StanzaClient {
   disconnect(): Attachment | undefined {
     const attachment = this.#attachment
     this.#attachment = undefined
-    for (const id of Array.from(this.#pending.keys())) this.#settle(id)?.reject(new Error('the phone went offline'))
+    for (const id of Array.from(this.#pending.keys()))
+      this.#settle(id)?.reject(new OfflineError('the phone went offline'))
     return attachment
   }
 
-  /** @throws Error when the phone is offline */
+  /** @throws OfflineError */
   send(stanza: BinaryNode): void {
-    if (this.#attachment === undefined) throw new Error('the phone is offline')
+    if (this.#attachment === undefined) throw new OfflineError('the phone is offline')
     this.#attachment.send(stanza)
   }
 
@@ -55,18 +66,18 @@ export class StanzaClient {
     return `${this.#prefix}.${this.#counter}`
   }
 
-  /** Sends an IQ. @throws StanzaError when it is answered with an error */
+  /** Sends an IQ. @throws StanzaError when it is answered with an error, NoAnswerError, OfflineError */
   query(type: 'get' | 'set', xmlns: string, to: string, content: BinaryNode[]): Promise<BinaryNode> {
     const id = this.nextId()
     return this.exchange(id, node('iq', { id, type, xmlns, to }, content))
   }
 
-  /** Sends a stanza and waits for the answer or the ack with the same id. @throws StanzaError, Error after 10 s */
+  /** Sends a stanza and waits for the answer or the ack with the same id. @throws StanzaError, NoAnswerError after 5 s, OfflineError */
   exchange(id: string, stanza: BinaryNode): Promise<BinaryNode> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#settle(id)
-        reject(new Error(`no answer to ${stanza.tag} ${id}`))
+        reject(new NoAnswerError(`no answer to ${stanza.tag} ${id}`))
       }, ANSWER_TIMEOUT_MS)
       timer.unref()
       this.#pending.set(id, { resolve, reject, timer })
