@@ -185,3 +185,15 @@ test('pre-keys do not run out: phones upload more when the service asks', async 
   assert.ok(ben.account.phone.preKeys.size > 0)
   noProblems(service)
 })
+
+test('people are cheap: no timer waits for any of them', async () => {
+  const { people, persons } = setUp('Ann')
+  const [ann] = persons as [Person]
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  const before = timers()
+  const crowd = Array.from({ length: 100 }, (_, n) => people.add({ name: `P${n}` }))
+  await crowd.at(-1)!.phone.sendText(ann.account.lidJid, 'hi')
+  await expectMessages(ann)
+  await ann.phone.settle()
+  assert.ok(timers() <= before + 1, `${timers()} timers`)
+})
