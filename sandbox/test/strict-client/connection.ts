@@ -38,6 +38,7 @@ interface Waiter {
   readonly reject: (error: Error) => void
 }
 
+const ANSWER_TIMEOUT_MS = 5_000
 const LAST_WORDS = new Set(['failure', 'stream:error', 'xmlstreamend'])
 
 export class Connection {
@@ -89,19 +90,17 @@ export class Connection {
   async query(type: 'get' | 'set', xmlns: string, content: readonly Stanza[], to = SERVICE): Promise<Stanza> {
     this.#counter += 1
     const id = `${this.#installation.registrationId}.${this.#counter}`
-    const answer = await this.exchange('iq', make('iq', { id, type, xmlns, to }, [...content]))
-    demand(answer.attrs.from === to, 'stanza', `asked ${to}, answered by ${answer.attrs.from}`)
+    const answer = await this.exchange(make('iq', { id, type, xmlns, to }, [...content]))
     const error = part(answer, 'error')
     if (answer.attrs.type === 'result') return answer
     throw new RequestRefused(Number(error?.attrs.code), error?.attrs.text ?? '')
   }
 
-  /** Sends a stanza that is answered: by an `iq` of the same id, or by an `ack` of that class and id. */
-  exchange(kind: 'iq' | 'message' | 'receipt', stanza: Stanza): Promise<Stanza> {
-    const { id } = stanza.attrs
+  /** Sends a stanza that is answered: by an `iq` of the same id, or by an `ack` of the same class, id, type and address. */
+  exchange(stanza: Stanza): Promise<Stanza> {
+    const { tag, attrs } = stanza
+    const key = answerKey(tag, attrs, attrs.to)
     return new Promise((resolve, reject) => {
-      const key = `${kind} ${id}`
-      const timer = setTimeout(() => this.#waiting.get(key)?.reject(new Error(`no answer to ${key}`)), 5_000)
       const settle = <Value>(finish: (value: Value) => void) => {
         return (value: Value) => {
           clearTimeout(timer)
@@ -109,26 +108,21 @@ export class Connection {
           finish(value)
         }
       }
-      this.#waiting.set(key, { resolve: settle(resolve), reject: settle(reject) })
+      const waiter = { resolve: settle(resolve), reject: settle(reject) }
+      const timer = setTimeout(() => waiter.reject(new Error(`no answer to ${key}`)), ANSWER_TIMEOUT_MS)
+      if (this.#waiting.has(key)) throw new Error(`asked twice at once: ${key}`)
+      this.#waiting.set(key, waiter)
       try {
         this.send(stanza)
       } catch (error) {
-        this.#waiting.get(key)!.reject(error as Error)
+        waiter.reject(error as Error)
       }
     })
   }
 
-  /** Sends a receipt: the service owes an ack with the same type and address. */
+  /** Sends a receipt; resolves with the service's ack of it. */
   async sendReceipt(attrs: Attrs, content?: Stanza[]): Promise<void> {
-    const receipt = make('receipt', attrs, content)
-    const ack = await this.exchange('receipt', receipt)
-    for (const [ours, theirs] of [
-      ['type', 'type'],
-      ['to', 'from'],
-      ['participant', 'participant'],
-    ] as const) {
-      demand(receipt.attrs[ours] === ack.attrs[theirs], 'stanza', `receipt ack: ${theirs}="${ack.attrs[theirs]}"`)
-    }
+    await this.exchange(make('receipt', attrs, content))
   }
 
   #receive(stanza: Stanza): void {
@@ -145,15 +139,15 @@ export class Connection {
 
   /** @returns whether the stanza was an answer */
   #answer(stanza: Stanza): boolean {
-    const { id, type } = stanza.attrs
+    const { id, type, from } = stanza.attrs
     const isResult = stanza.tag === 'iq' && (type === 'result' || type === 'error')
     if (stanza.tag === 'iq' && type === 'get' && stanza.attrs.xmlns === 'urn:xmpp:ping') {
       this.send(make('iq', { id, type: 'result', to: SERVICE }))
       return true
     }
     if (!isResult && stanza.tag !== 'ack') return false
-    const waiter = this.#waiting.get(`${isResult ? 'iq' : stanza.attrs.class} ${id}`)
-    demand(waiter !== undefined, 'stanza', `<${stanza.tag} id="${id}"> answers nothing`)
+    const waiter = this.#waiting.get(answerKey(isResult ? 'iq' : stanza.attrs.class!, stanza.attrs, from))
+    demand(waiter !== undefined, 'stanza', `<${stanza.tag} id="${id}" from="${from}" type="${type}"> answers nothing`)
     waiter.resolve(stanza)
     return true
   }
@@ -168,4 +162,10 @@ export class Connection {
     for (const waiter of this.#waiting.values()) waiter.reject(violation ?? this.ended)
     this.#closed.resolve(this.#lastWords)
   }
+}
+
+/** What an answer repeats of its request. A message's ack has no type. */
+function answerKey(kind: string, attrs: Stanza['attrs'], address: string | undefined): string {
+  const { id, type = '', participant = '' } = attrs
+  return [kind, id, address, ...(kind === 'receipt' ? [type] : []), ...(kind === 'iq' ? [] : [participant])].join(' ')
 }

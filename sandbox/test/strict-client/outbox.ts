@@ -63,8 +63,7 @@ export class Outbox {
 
   /** @throws MessageRefused */
   async exchange(stanza: Stanza): Promise<void> {
-    const ack = await this.#connection().exchange('message', stanza)
-    demand(ack.attrs.from === stanza.attrs.to, 'stanza', `ack from ${ack.attrs.from}`)
+    const ack = await this.#connection().exchange(stanza)
     if (ack.attrs.error !== undefined) throw new MessageRefused(Number(ack.attrs.error))
   }
 
