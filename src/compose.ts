@@ -1,7 +1,9 @@
 import type { AddressInfo } from 'node:net'
 import type { Config, DatastoreAddress } from './config/config.ts'
-import { BaileysEngine, type BaileysEngineOptions } from './engine/baileys/engine.ts'
+import { BUILT_IN_VERSION } from './engine/baileys/built-in-version.ts'
+import type { BaileysEngineOptions } from './engine/baileys/engine.ts'
 import type { Engine } from './engine/index.ts'
+import { LazyEngine } from './engine/lazy-engine.ts'
 import { Events } from './events/events.ts'
 import { eventOfMessageState } from './events/from-message-state.ts'
 import { eventsOfSignal } from './events/from-signal.ts'
@@ -117,7 +119,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
   const validate = parts.validate ?? false
   const events = new Events({ log: storage.events, receivers: subscriptions, waker: dispatcher, validate })
 
-  const engine = parts.engine ?? createEngine(parts, storage)
+  const engine = parts.engine ?? new LazyEngine({ version: BUILT_IN_VERSION, load: () => createEngine(parts, storage) })
   const whatsappVersion = await WebVersion.open({
     builtIn: engine.version,
     pinned: { major: config.version.major, minor: config.version.minor, patch: config.version.patch },
@@ -216,6 +218,8 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
   const { address, port } = app.server.address() as AddressInfo
 
   await dispatcher.start()
+  // the first linking should not wait for it
+  if (engine instanceof LazyEngine) void engine.ready()
   const restored = await sessions.restore()
   logger.info({ port, devices: restored }, 'listening')
   stack.defer(keepHouse(storage, config, clock, logger))
@@ -236,8 +240,12 @@ const uriOf = (address: DatastoreAddress): string =>
 
 const toHex = (key: Uint8Array | undefined): string | undefined => key && Buffer.from(key).toString('hex')
 
-const createEngine = ({ config, clock, logger, engineTiming }: GatewayParts, storage: Storage): Engine =>
-  new BaileysEngine({
+const createEngine = async (
+  { config, clock, logger, engineTiming }: GatewayParts,
+  storage: Storage,
+): Promise<Engine> => {
+  const { BaileysEngine } = await import('./engine/baileys/engine.ts')
+  return new BaileysEngine({
     ...engineTiming,
     keys: storage.signalKeys,
     sentContent: async (deviceId, chat, messageId) => {
@@ -255,6 +263,7 @@ const createEngine = ({ config, clock, logger, engineTiming }: GatewayParts, sto
     clock,
     logger,
   })
+}
 
 /** Lets go of what is older than its retention, again and again; answers how to stop. */
 const keepHouse = (storage: Storage, config: Config, clock: Clock, logger: Logger): (() => void) => {

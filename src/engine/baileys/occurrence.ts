@@ -99,7 +99,10 @@ export const toReceiptOccurrence = async (
 }
 
 const unavailableType = (node: BinaryNode): string | undefined =>
-  Array.isArray(node.content) ? node.content.find((child) => child.tag === 'unavailable')?.attrs.type : undefined
+  // a node without a type still says that there is no content for this device
+  Array.isArray(node.content)
+    ? node.content.filter((child) => child.tag === 'unavailable').map(({ attrs }) => attrs.type ?? '')[0]
+    : undefined
 
 const listedIds = (node: BinaryNode): string[] => {
   const list = Array.isArray(node.content) ? node.content.find((child) => child.tag === 'list') : undefined
