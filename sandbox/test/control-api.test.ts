@@ -172,6 +172,8 @@ test('what is refused is refused with the right status and code', async () => {
     ['POST', `${person}/read`, { chat: phone, message_ids: ['nothing'] }, 404, 'unknown_message'],
     ['POST', `${person}/read`, { chat: phone, message_ids: [] }, 400, 'invalid_request'],
     ['POST', `${person}/typing`, { to: phone, state: 'thinking' }, 400, 'invalid_request'],
+    ['POST', `${person}/watch`, { to: '999999999' }, 422, 'unknown_recipient'],
+    ['GET', `${person}/presences?after=x`, undefined, 400, 'invalid_request'],
     ['POST', `${person}/scan`, { qr: 'hello' }, 422, 'bad_qr'],
     ['POST', `${person}/scan`, { qr }, 422, 'expired'],
     ['POST', `${person}/enter-code`, { code: 'ABC' }, 422, 'bad_code'],
@@ -205,6 +207,21 @@ test('what is refused is refused with the right status and code', async () => {
   const declined = await control.call('POST', `${person}/scan`, { qr })
   assert.deepEqual([declined.status, declined.body.error.code], [422, 'declined'])
   assert.deepEqual((await control.get('/sandbox/problems?kind=internal')).problems, [])
+})
+
+test('a phone notes who types to it, and who of those it watches comes and goes', async () => {
+  const [ann, ben] = await Promise.all(['Ann', 'Ben'].map((name) => control.post('/sandbox/people', { name })))
+  await control.post(`/sandbox/people/${ann.phone}/watch`, { to: ben.phone })
+  await control.post(`/sandbox/people/${ben.phone}/typing`, { to: ann.phone, state: 'recording' })
+  await control.post(`/sandbox/people/${ben.phone}/typing`, { to: ann.phone, state: 'paused' })
+  await control.post(`/sandbox/people/${ben.phone}/phone`, { online: false })
+  const { presences } = await control.get(`/sandbox/people/${ann.phone}/presences?after=3&wait_ms=5000`)
+  assert.deepEqual(presences.length, 1)
+  const all = (await control.get(`/sandbox/people/${ann.phone}/presences`)).presences
+  assert.deepEqual(
+    all.map(({ state, chat, from }: Record<string, string>) => [state, chat, from]),
+    ['available', 'recording', 'paused', 'unavailable'].map((state) => [state, ben.jid, ben.phone]),
+  )
 })
 
 test('the service is observed: state, metrics, devices', async () => {
@@ -247,6 +264,7 @@ const ROUTES = [
   `GET ${PERSON}`,
   `GET ${PERSON}/messages`,
   `GET ${PERSON}/passkey`,
+  `GET ${PERSON}/presences`,
   `GET ${PERSON}/receipts`,
   'GET /sandbox/problems',
   'GET /sandbox/state',
@@ -266,5 +284,6 @@ const ROUTES = [
     'scan',
     'send',
     'typing',
+    'watch',
   ].map((action) => `POST ${PERSON}/${action}`),
 ].sort()

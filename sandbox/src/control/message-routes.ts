@@ -4,7 +4,7 @@ import { NoAnswerError, OfflineError, StanzaError } from '../phone/stanza-client
 import { ApiError } from './api-error.ts'
 import { type Context, findAccount, findChat, findPerson } from './context.ts'
 import type { Call, Route } from './router.ts'
-import { listOf, MESSAGE, OK, RECEIPT, reply, showMessage, showReceipt } from './views.ts'
+import { listOf, MESSAGE, OK, PRESENCE, RECEIPT, reply, showMessage, showPresence, showReceipt } from './views.ts'
 
 const MAX_WAIT_MS = 60_000
 
@@ -103,6 +103,36 @@ export function makeMessageRoutes(context: Context): Route[] {
         const { phone } = findPerson(context, call.params.phone!)
         const found = await read(phone.receipts, call, () => true)
         return { receipts: found.map(showReceipt) }
+      },
+    },
+    {
+      method: 'GET',
+      path: '/sandbox/people/{phone}/presences',
+      tag: 'messages',
+      summary: 'Who typed to the phone, and who of those it watches went online or offline',
+      query: READING,
+      reply: reply({ presences: listOf(PRESENCE) }),
+      refusals: { 404: ['unknown_person'] },
+      handle: async (call) => {
+        const { phone } = findPerson(context, call.params.phone!)
+        const found = await read(phone.presences, call, () => true)
+        return { presences: found.map(showPresence) }
+      },
+    },
+    {
+      method: 'POST',
+      path: '/sandbox/people/{phone}/watch',
+      tag: 'messages',
+      summary: 'Let the phone be told when somebody goes online and offline',
+      body: { type: 'object', properties: { to }, required: ['to'] },
+      reply: OK,
+      refusals: { 404: ['unknown_person'], 409: ['phone_offline'], 422: ['unknown_recipient'] },
+      handle: ({ params, body }) => {
+        const { phone } = findPerson(context, params.phone!)
+        const chat = findChat(context, body.to as string)
+        assertOnline(phone.online)
+        phone.watch(chat)
+        return { ok: true }
       },
     },
     {

@@ -1,6 +1,6 @@
 // How people, messages and devices look in the control API. JSON keys are snake_case.
 
-import type { PhoneMessage, PhoneReceipt } from '../phone/entries.ts'
+import type { PhoneMessage, PhonePresence, PhoneReceipt } from '../phone/entries.ts'
 import type { Person } from '../phone/people.ts'
 import type { Account, Device } from '../service/account.ts'
 import type { AccountRegistry } from '../service/account-registry.ts'
@@ -126,6 +126,18 @@ export const RECEIPT = reply({
 
 export function showReceipt({ seq, messageId, from, type, timestamp }: PhoneReceipt) {
   return { seq, message_id: messageId, from: from?.pn ?? null, type, timestamp }
+}
+
+export const PRESENCE = reply({
+  seq: integer,
+  from: { ...optionalText, description: 'phone number of who is online or types' },
+  chat: { ...text, description: 'the group, or the other person by phone number' },
+  state: { ...text, description: 'available, unavailable, composing, recording, paused' },
+  at: { ...integer, description: 'milliseconds since 1970' },
+})
+
+export function showPresence({ seq, from, chat, state, at }: PhonePresence) {
+  return { seq, from: from?.pn ?? null, chat: isGroup(chat) ? chat : (from?.jid ?? chat), state, at }
 }
 
 export const GROUP = reply({ jid: text, subject: text, creator: text, participants: listOf(text) })

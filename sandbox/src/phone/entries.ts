@@ -31,4 +31,15 @@ export interface PhoneReceipt {
   readonly timestamp: number
 }
 
+/** Who is online and who types, as the phone is told. */
+export interface PhonePresence {
+  readonly seq: number
+  readonly from: Account | undefined
+  /** The other person's LID, or the group. */
+  readonly chat: string
+  readonly state: TypingState | 'available' | 'unavailable'
+  /** Milliseconds since 1970. */
+  readonly at: number
+}
+
 export type TypingState = 'composing' | 'recording' | 'paused'

@@ -9,7 +9,7 @@ import { type BinaryNode, child, children, node } from '../wire/node.ts'
 import { signKeyIndexList } from './adv.ts'
 import { CompanionCare } from './companion-care.ts'
 import { readBundle, uploadPreKeys } from './devices.ts'
-import type { PhoneMessage, PhoneReceipt, TypingState } from './entries.ts'
+import type { PhoneMessage, PhonePresence, PhoneReceipt, TypingState } from './entries.ts'
 import { EventLog } from './event-log.ts'
 import type { AppStateKey } from './history.ts'
 import { Inbox, type Incoming } from './inbox.ts'
@@ -61,6 +61,7 @@ export class Phone implements Peer {
   readonly account: Account
   readonly messages = new EventLog<PhoneMessage>(KEPT_ENTRIES)
   readonly receipts = new EventLog<PhoneReceipt>(KEPT_ENTRIES)
+  readonly presences = new EventLog<PhonePresence>(KEPT_ENTRIES)
   readonly #options: PhoneOptions
   readonly #client = new StanzaClient()
   readonly #inbox: Inbox
@@ -198,6 +199,11 @@ export class Phone implements Peer {
     this.#client.send(node('chatstate', { to: chat }, [shown]))
   }
 
+  /** Asks to be told when that person goes online and offline. */
+  watch(chat: string): void {
+    this.#client.send(node('presence', { type: 'subscribe', to: chat }))
+  }
+
   /** Sends what a companion needs at its first login: app state keys, then the chats. */
   welcome(companion: Device): Promise<void> {
     return this.#care.welcome({ user: this.account.lid, device: companion.id })
@@ -225,7 +231,14 @@ export class Phone implements Peer {
       case 'iq':
         this.#sendIfOnline(node('iq', { id, to: from, type: 'result' }))
         return
-      default: // presence, chatstate, ib: nothing that needs an answer
+      case 'presence':
+        return this.#recordPresence(stanza, type === 'unavailable' ? 'unavailable' : 'available')
+      case 'chatstate': {
+        const shown = child(stanza)
+        const state = shown?.attrs.media === 'audio' ? 'recording' : shown?.tag
+        return this.#recordPresence(stanza, state as TypingState)
+      }
+      default: // ib: nothing that needs an answer
     }
   }
 
@@ -268,6 +281,12 @@ export class Phone implements Peer {
       content: message.deviceSentMessage?.message ?? message,
       copies: 1,
     })
+  }
+
+  #recordPresence({ attrs }: BinaryNode, state: PhonePresence['state']): void {
+    const from = this.#options.service.accounts.byJid(attrs.participant ?? attrs.from)
+    const chat = isGroup(attrs.from ?? '') ? attrs.from! : (from?.lidJid ?? attrs.from ?? '')
+    this.presences.add((seq) => ({ seq, from, chat, state, at: this.#options.clock() }))
   }
 
   #write(message: Omit<PhoneMessage, 'seq'>): void {
