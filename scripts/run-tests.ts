@@ -19,8 +19,7 @@ const root = join(import.meta.dirname, '..')
 const totals = { passed: 0, failed: 0 }
 
 const runFile = async (file: string, timeout: number): Promise<void> => {
-  const path = relative(root, file)
-  const report = new FileReport(path)
+  const report = new FileReport(file, relative(root, file))
   const started = performance.now()
   const guard = new AbortController()
   const giveUp = () =>

@@ -19,7 +19,7 @@ const fail = (name: string, failureType: string, more: object = {}): TestEvent =
 const file = `/somewhere/${PATH}`
 
 const reportOf = (...events: readonly TestEvent[]) => {
-  const report = new FileReport(PATH)
+  const report = new FileReport(file, PATH)
   for (const event of events) report.add(event)
   const text = report.finish(12)
   return { passed: report.passed, failed: report.failed, text }

@@ -23,14 +23,19 @@ const OUTPUT_LIMIT = 8_000
  * account: a hook that throws, a file that does not load, a process that ends badly or never.
  */
 export class FileReport {
+  readonly #file: string
   readonly #path: string
   readonly #failures: { readonly name: string; readonly reason: string }[] = []
   #passed = 0
   #output = ''
   #wasReported = false
 
-  /** @param path relative to the root, with which node:test's own name for the file ends */
-  constructor(path: string) {
+  /**
+   * @param file as given to node:test, which calls the file's own entry that
+   * @param path what people read
+   */
+  constructor(file: string, path: string) {
+    this.#file = file
     this.#path = path
   }
 
@@ -56,7 +61,7 @@ export class FileReport {
   }
 
   #isFile({ name, nesting }: TestEvent['data']): boolean {
-    return nesting === 0 && name !== undefined && name.endsWith(this.#path)
+    return nesting === 0 && name === this.#file
   }
 
   #addPass(event: TestEvent['data']): void {
