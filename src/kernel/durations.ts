@@ -16,16 +16,6 @@ export const parseDuration = (text: string): number | undefined => {
   return Number.isSafeInteger(rounded) ? rounded : undefined
 }
 
-/** The shortest exact way to write a duration: 90_000 -> `90s`, 604_800_000 -> `7d`, 0 -> `0`. */
-export const formatDuration = (milliseconds: number): string => {
-  if (milliseconds === 0) return '0'
-  for (const unit of ['d', 'h', 'm', 's']) {
-    const size = UNITS[unit]!
-    if (milliseconds % size === 0) return `${milliseconds / size}${unit}`
-  }
-  return `${milliseconds}ms`
-}
-
 /** A running time as `3h 12m 9s`: units before the first that counts are left out, seconds are cut and always there. */
 export const formatUptime = (milliseconds: number): string => {
   const seconds = Math.max(0, Math.floor(milliseconds / 1_000))
