@@ -4,9 +4,11 @@
  * not be lost: awaited, and only then acknowledged to WhatsApp).
  */
 export type { Intake, MessageOccurrence, Occurrence, OccurrenceParty, ReceiptOccurrence } from './occurrences.ts'
+export type * from './outgoing.ts'
 export type { CloseCause, EngineSignal } from './signals.ts'
 
 import type { Intake } from './occurrences.ts'
+import type { BuildMessage } from './outgoing.ts'
 import type { CloseCause, EngineSignal } from './signals.ts'
 
 /** How an unlinked device asks to be linked. */
@@ -33,14 +35,6 @@ export interface Account {
   readonly businessName: string | undefined
 }
 
-export interface BuildText {
-  readonly messageId: string
-  /** Bare JID of a person (PN or LID) or a group. */
-  readonly chat: string
-  readonly text: string
-  readonly quoted?: QuotedMessage
-}
-
 export interface SendMessage {
   /** Chosen and committed by the caller; a resend carries the same one. */
   readonly messageId: string
@@ -48,15 +42,6 @@ export interface SendMessage {
   readonly content: Uint8Array
   readonly again: boolean
   readonly ackTimeoutMs: number
-}
-
-export interface QuotedMessage {
-  readonly messageId: string
-  /** Bare JID of who wrote the quoted message. */
-  readonly sender: string
-  readonly fromMe: boolean
-  /** The encoded `Message` protobuf of the original. */
-  readonly content: Uint8Array
 }
 
 /** What the server said to a sent message. */
@@ -72,8 +57,8 @@ export interface EngineSession extends AsyncDisposable {
   readonly deviceId: string
   /** The account once known (linked). */
   readonly account: Account | undefined
-  /** The encoded `Message` protobuf of a text; nothing is sent. */
-  buildText(message: BuildText): Promise<Uint8Array>
+  /** The encoded `Message` protobuf of what is to be sent; nothing leaves. @throws bad_request */
+  build(message: BuildMessage): Uint8Array
   /**
    * Encrypts and sends content that the caller has committed under this id. Resolves when the server acknowledged or
    * refused, or with `unknown` at `ackTimeoutMs`. `again`: an earlier attempt may have left.

@@ -52,11 +52,11 @@ export class TextSender {
     const quoted = await this.#quoted(device.deviceId, request)
     await this.#simulate(connection, chat.jid, request)
     const messageId = newMessageId()
-    const content = await connection.buildText({
+    const content = connection.build({
       messageId,
       chat: chat.jid,
-      text: request.text,
-      ...(quoted ? { quoted } : {}),
+      content: { kind: 'text', text: request.text },
+      ...(quoted ? { context: { quoted } } : {}),
     })
     const row = await this.#accept(device, messageId, chat, request, content)
     const fate = await this.#waitFor(this.#outbox.submit(device, row))
@@ -113,7 +113,7 @@ export class TextSender {
           field: 'reply_to_message_id',
         },
       )
-    return { messageId: row.messageId, sender: row.sender, fromMe: row.fromMe, content: row.content }
+    return { messageId: row.messageId, chat: row.chat, sender: row.sender, fromMe: row.fromMe, content: row.content }
   }
 
   /** Looks human where it is asked to: online, typing for a while, then the message. Presence off means typing off. */

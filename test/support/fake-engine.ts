@@ -1,6 +1,6 @@
 import type {
   Account,
-  BuildText,
+  BuildMessage,
   CloseCause,
   Engine,
   EngineSession,
@@ -75,8 +75,8 @@ export class FakeSession implements EngineSession {
     this.signal({ type: 'closed', cause })
   }
 
-  async buildText({ text }: BuildText): Promise<Uint8Array> {
-    return Buffer.from(text)
+  build({ content }: BuildMessage): Uint8Array {
+    return Buffer.from(JSON.stringify(content))
   }
 
   async send(message: SendMessage): Promise<SendOutcome> {

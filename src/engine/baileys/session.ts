@@ -1,13 +1,11 @@
 import {
   type BinaryNode,
   type ConnectionState,
-  generateWAMessage,
   jidNormalizedUser,
   proto,
   USyncQuery,
   USyncUser,
   type WABrowserDescription,
-  type WAMessage,
   type WASocket,
 } from 'baileys'
 import type { Clock } from '../../kernel/clock.ts'
@@ -15,18 +13,18 @@ import { messageOf, ParleyError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type {
   Account,
-  BuildText,
+  BuildMessage,
   CloseCause,
   EngineSession,
   EngineSignal,
   LinkRequest,
   PasskeyPort,
-  QuotedMessage,
   SendMessage,
   SendOutcome,
 } from '../index.ts'
 import { accountOf } from './account.ts'
 import type { AuthStore } from './auth-store.ts'
+import { buildMessage, stanzaExtras } from './build-message.ts'
 import { toCloseCause } from './close-cause.ts'
 import { orTimeout, toEngineError } from './engine-errors.ts'
 import type { Incoming } from './incoming.ts'
@@ -103,20 +101,10 @@ export class BaileysSession implements EngineSession {
     return this.#auth.isDraft ? undefined : accountOf(this.#auth.creds)
   }
 
-  async buildText({ messageId, chat, text, quoted }: BuildText): Promise<Uint8Array> {
-    const { message } = await generateWAMessage(
-      chat,
-      // null: Baileys would fetch URLs in the text from inside our network
-      { text, linkPreview: null },
-      {
-        userJid: this.#auth.creds.me!.id,
-        messageId,
-        logger: this.#sock.logger as never,
-        upload: () => Promise.reject(new Error('a text has nothing to upload')),
-        ...(quoted ? { quoted: quotedMessage(chat, quoted) } : {}),
-      },
-    )
-    return proto.Message.encode(message!).finish()
+  build(message: BuildMessage): Uint8Array {
+    const { me } = this.#auth.creds
+    const own = { pn: jidNormalizedUser(me?.id), lid: me?.lid ? jidNormalizedUser(me.lid) : undefined }
+    return buildMessage(message, own, this.#clock.now())
   }
 
   async send({ messageId, chat, content, again, ackTimeoutMs }: SendMessage): Promise<SendOutcome> {
@@ -139,7 +127,7 @@ export class BaileysSession implements EngineSession {
     )
     this.#awaited.add(messageId)
     try {
-      await this.#sock.relayMessage(chat, content, { messageId })
+      await this.#sock.relayMessage(chat, content, { messageId, ...stanzaExtras(content, chat) })
     } catch (error) {
       this.#awaited.delete(messageId)
       throw error
@@ -307,14 +295,3 @@ export class BaileysSession implements EngineSession {
     this.#onSignal({ type: 'closed', cause: this.#localCause ?? toCloseCause(error, this.#clock.now()) })
   }
 }
-
-const quotedMessage = (chat: string, quoted: QuotedMessage): WAMessage =>
-  proto.WebMessageInfo.create({
-    key: {
-      remoteJid: chat,
-      id: quoted.messageId,
-      fromMe: quoted.fromMe,
-      ...(chat.endsWith('@g.us') ? { participant: quoted.sender } : {}),
-    },
-    message: proto.Message.decode(quoted.content),
-  }) as WAMessage
