@@ -1,6 +1,6 @@
 // How a phone takes a companion: it scans a code or types one, asks for a passkey if its owner has one, and signs.
 
-import { equalBytes } from '../crypto/symmetric.ts'
+import { equalBytes, hmacSha256 } from '../crypto/symmetric.ts'
 import { type PasskeyState, PhoneDesk } from '../passkey/phone-desk.ts'
 import type { Credential } from '../passkey/webauthn.ts'
 import type { Device } from '../service/account.ts'
@@ -178,7 +178,12 @@ export class Linking {
         timestamp: Math.floor(clock() / 1000),
       })
       return this.#inTime(
-        registration.complete({ account, keyIndex: account.nextKeyIndex, signedIdentityHmac: certificate.blob }),
+        registration.complete({
+          account,
+          keyIndex: account.nextKeyIndex,
+          signedIdentityHmac: certificate.blob,
+          seal: (signed) => hmacSha256(advSecret, signed),
+        }),
       )
     })
   }

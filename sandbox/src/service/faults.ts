@@ -24,10 +24,10 @@ export type Fault = { readonly account?: Account; readonly times?: number } & (
   | { readonly kind: 'fail_registration'; readonly reason: number; readonly expireSeconds?: number }
   /** Error ack for messages to that user or group (any address of it; every message when absent). */
   | { readonly kind: 'reject_message'; readonly code: number; readonly to?: string }
-  /** Messages are accepted and delivered, but their sender (in `account`) gets no ack. */
-  | { readonly kind: 'swallow_ack' }
+  /** Messages are accepted and delivered, but their sender (in `account`, or `device` alone) gets no ack. */
+  | { readonly kind: 'swallow_ack'; readonly device?: Device }
   /** Messages are thrown away and their sender gets no ack. */
-  | { readonly kind: 'drop_message' }
+  | { readonly kind: 'drop_message'; readonly device?: Device }
   /** The next stanzas to a device of `account` are delivered twice. */
   | { readonly kind: 'duplicate' }
   /** The next stanza to a device of `account` is held back until after the one that follows it. */
@@ -107,11 +107,14 @@ export class Faults {
     return armed.fault as Extract<Fault, { kind: K }>
   }
 
-  /** `bytes`, with its last bit flipped when a `tamper` fault for this target is armed. */
+  /**
+   * `bytes`, with one bit flipped when a `tamper` fault for this target is armed: the twelfth byte from the end. The very
+   * last ones of a pkmsg are ids that no MAC covers, and that nobody looks at where a session is open already.
+   */
   tamper(target: TamperTarget, account: Account | undefined, bytes: Uint8Array): Uint8Array {
     if (this.take('tamper', account, (fault) => fault.target === target) === undefined) return bytes
     const copy = Buffer.from(bytes)
-    copy[copy.length - 1]! ^= 1
+    copy[Math.max(0, copy.length - 12)]! ^= 1
     return copy
   }
 }

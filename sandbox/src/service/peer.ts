@@ -113,6 +113,8 @@ export interface LinkRequest {
   readonly keyIndex: number
   /** Encoded `ADVSignedDeviceIdentityHMAC`. */
   readonly signedIdentityHmac: Uint8Array
+  /** The HMAC by the ADV secret, which only the phone knows: for faults that change what was signed. */
+  readonly seal?: (signed: Uint8Array) => Uint8Array
 }
 
 export type LinkFailure =

@@ -35,6 +35,7 @@ const setTokens: IqHandler = ({ device, request, context, result, error }) => {
   const tokens = children(request, 'token')
   if (tokens.length === 0) return error(400, 'no token')
   const issuer = device.account
+  const from = { from: issuer.jid, sender_lid: issuer.lidJid, t: Math.floor(context.clock() / 1000) }
   for (const { attrs } of tokens) {
     const contact = context.accounts.byJid(attrs.jid)
     if (contact === undefined || attrs.type !== 'trusted_contact' || !/^\d+$/.test(attrs.t ?? '')) {
@@ -43,7 +44,7 @@ const setTokens: IqHandler = ({ device, request, context, result, error }) => {
     const token = hmacSha256(TOKEN_KEY, Buffer.from(`${issuer.lid} ${contact.lid} ${attrs.t}`)).subarray(0, 16)
     const content = [node('tokens', {}, [node('token', { type: 'trusted_contact', t: attrs.t }, token)])]
     for (const target of contact.devices.values()) {
-      context.mailroom.notify(target, 'privacy_token', { from: issuer.jid, sender_lid: issuer.lidJid }, content)
+      context.mailroom.notify(target, 'privacy_token', from, content)
     }
   }
   return result()

@@ -29,9 +29,10 @@ const upload: IqHandler = ({ device, stanza, result, error }) => {
   if (!isValidSignedPreKey(device.identity, signedPreKey)) {
     return error(400, 'the signed pre-key is not signed by the identity', 'bad_signature')
   }
+  if (registrationId !== device.registrationId) return error(400, "the registration id is not this device's")
   if (!preKeys.every((key) => key !== undefined)) return error(400, 'a pre-key is malformed')
+  if (new Set(preKeys.map(({ id }) => id)).size < preKeys.length) return error(400, 'two pre-keys of one id')
   if (device.preKeys.size + preKeys.length > MAX_PRE_KEYS) return error(406, 'too many pre-keys')
-  device.registrationId = registrationId
   device.signedPreKey = signedPreKey
   device.addPreKeys(preKeys)
   device.toldPreKeysLow = false
