@@ -125,10 +125,8 @@ export function readBundle(keys: Stanza, registration: Stanza | undefined): Bund
   const preKey = part(keys, 'key')
   demand(identity.length === 32, 'bundle', `an identity of ${identity.length} bytes`)
   demand(signedPreKey !== undefined && signature.length === 64, 'bundle', 'a malformed signed pre-key')
-  const registrationId = readNumber(registration, 4)
-  demand(registrationId > 0, 'bundle', 'registration 0')
   return {
-    registrationId,
+    registrationId: readNumber(registration, 4),
     identity,
     signedPreKey: { ...signedPreKey, signature },
     preKey: preKey && readKey(preKey),
