@@ -19,9 +19,9 @@ import { DeviceTokens } from './http/tokens.ts'
 import type { Clock } from './kernel/clock.ts'
 import { messageOf } from './kernel/errors.ts'
 import type { Logger } from './kernel/logger.ts'
+import { MessageSender } from './sessions/message-sender.ts'
 import { Outbox } from './sessions/outbox.ts'
 import { SessionRegistry } from './sessions/registry.ts'
-import { TextSender } from './sessions/text-sender.ts'
 import type { Storage } from './storage/index.ts'
 import { wrappingKeys } from './storage/keyring.ts'
 import { openStorage } from './storage/open.ts'
@@ -152,7 +152,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
       random,
       outbox,
       options: { ...config.reconnect, proxyUrl: config.whatsapp.proxyUrl || undefined },
-      texts: new TextSender({
+      messages: new MessageSender({
         messages: storage.messages,
         clock,
         logger,

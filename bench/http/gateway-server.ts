@@ -51,12 +51,12 @@ const device = await storage.devices.create(
 if (typeof device === 'string') throw new Error(device)
 const token = new DeviceTokens({ secret: SECRET, clock: systemClock }).issue(device)
 
-const sendNothing: SessionRegistry['sendText'] = async (_, { chat }) => ({
+const sendNothing: SessionRegistry['send'] = async (_, { chat }) => ({
   messageId: '3EB0C0FFEE0000000001',
   chat,
   status: 'server_ack',
   timestamp: 1767225600,
 })
-gateway.sessions.sendText = sendNothing
+gateway.sessions.send = sendNothing
 
 serveParent({ port: gateway.port, token }, { statements: () => storage.statementCount() })

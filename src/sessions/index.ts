@@ -1,5 +1,5 @@
 /** PORT for `features/`: the devices that are alive in this process and what can be asked of them. */
-import type { PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
+import type { OutgoingContent, PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
 
 export interface LiveStatus {
   /** An engine session exists in this process. */
@@ -49,11 +49,16 @@ export interface SentMessage {
   readonly timestamp: number
 }
 
-export interface SendTextRequest {
+export interface SendRequest {
   /** Normalised by `parseChat`. */
   readonly chat: string
-  readonly text: string
+  readonly content: OutgoingContent
+  /** A stored message of the chat that this one replies to. */
   readonly replyToMessageId?: string
+  /** JIDs of the people mentioned. */
+  readonly mentions?: readonly string[]
+  /** Chosen beforehand (a repeated request); made when absent. */
+  readonly messageId?: string
   readonly typingSimulation?: boolean
   readonly presenceSimulation?: boolean
 }
@@ -94,6 +99,9 @@ export interface Sessions {
   resume(deviceId: string): Promise<void>
   /** Ends everything of a device that is being deleted (logs out where it can). Never throws. */
   remove(deviceId: string): Promise<void>
-  /** @throws not_linked, not_connected, not_on_whatsapp, bad_request, not_found (quoted message), whatsapp_refused, whatsapp_timeout */
-  sendText(deviceId: string, request: SendTextRequest): Promise<SentMessage>
+  /**
+   * Sends anything: committed first, then on its way until the server has said something.
+   * @throws not_linked, not_connected, not_on_whatsapp, bad_request, not_found (quoted message), whatsapp_refused, whatsapp_timeout
+   */
+  send(deviceId: string, request: SendRequest): Promise<SentMessage>
 }

@@ -6,17 +6,9 @@ import type { Logger } from '../kernel/logger.ts'
 import { Semaphore } from '../kernel/semaphore.ts'
 import type { DeviceRepository, DeviceRow, SignalKeyRepository } from '../storage/index.ts'
 import { DeviceSession, type DeviceSessionDeps } from './device-session.ts'
-import type {
-  LinkStart,
-  LinkState,
-  LiveStatus,
-  ReconnectResult,
-  SendTextRequest,
-  SentMessage,
-  Sessions,
-} from './index.ts'
+import type { LinkStart, LinkState, LiveStatus, ReconnectResult, SendRequest, SentMessage, Sessions } from './index.ts'
+import type { MessageSender } from './message-sender.ts'
 import type { Outbox } from './outbox.ts'
-import type { TextSender } from './text-sender.ts'
 
 export interface RegistryOptions {
   readonly concurrency: number
@@ -44,7 +36,7 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
   readonly #random: () => number
   readonly #options: RegistryOptions
   readonly #shared: Shared
-  readonly #texts: TextSender
+  readonly #sender: MessageSender
   readonly #outbox: Outbox
   readonly #gate: Semaphore
   readonly #sessions = new Map<string, DeviceSession>()
@@ -56,7 +48,7 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
       readonly engine: Engine
       readonly devices: DeviceRepository
       readonly keys: SignalKeyRepository
-      readonly texts: TextSender
+      readonly messages: MessageSender
       readonly outbox: Outbox
       readonly clock: Clock
       readonly logger: Logger
@@ -67,7 +59,7 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
     this.#engine = deps.engine
     this.#devices = deps.devices
     this.#keys = deps.keys
-    this.#texts = deps.texts
+    this.#sender = deps.messages
     this.#outbox = deps.outbox
     this.#clock = deps.clock
     this.#logger = deps.logger
@@ -183,8 +175,8 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
     }
   }
 
-  async sendText(deviceId: string, request: SendTextRequest): Promise<SentMessage> {
-    return this.#texts.send(await this.#load(deviceId), request)
+  async send(deviceId: string, request: SendRequest): Promise<SentMessage> {
+    return this.#sender.send(await this.#load(deviceId), request)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -33,7 +33,11 @@ test('a text goes to the chat that was meant, with its options', async () => {
       status: 'server_ack',
       timestamp: 1_767_225_600,
     })
-    assert.deepEqual(gateway.sessions.calls.at(-1), ['sendText', device.deviceId, { chat, text: 'Hello' }])
+    assert.deepEqual(gateway.sessions.calls.at(-1), [
+      'send',
+      device.deviceId,
+      { chat, content: { kind: 'text', text: 'Hello' } },
+    ])
   }
   await send('628123456', {
     text: ' x ',
@@ -43,7 +47,7 @@ test('a text goes to the chat that was meant, with its options', async () => {
   })
   assert.deepEqual(gateway.sessions.calls.at(-1)?.[2], {
     chat: '628123456@s.whatsapp.net',
-    text: ' x ',
+    content: { kind: 'text', text: ' x ' },
     replyToMessageId: 'M1',
     typingSimulation: false,
     presenceSimulation: true,
@@ -115,7 +119,7 @@ test('what sessions refuse reaches the caller with the right status', async () =
     ['storage_unavailable', 503],
   ] as const
   for (const [code, status] of refusals) {
-    gateway.sessions.failures.set('sendText', new ParleyError(code, 'no', { data: { whatsapp_code: 463 } }))
+    gateway.sessions.failures.set('send', new ParleyError(code, 'no', { data: { whatsapp_code: 463 } }))
     const reply = await send('628123456', { text: 'x' })
     assert.deepEqual([reply.status, reply.body.data], [status, { whatsapp_code: 463, error_code: code }])
   }

@@ -5,7 +5,7 @@ import type { Sessions } from '../../sessions/index.ts'
 import { ChatParams, MOST_TEXT_BYTES, SentMessage, TextBody } from './schema.ts'
 
 export interface MessageDeps {
-  readonly sessions: Pick<Sessions, 'sendText'>
+  readonly sessions: Pick<Sessions, 'send'>
 }
 
 export const messageRoutes = (deps: MessageDeps): Route[] => [
@@ -44,9 +44,9 @@ export const messageRoutes = (deps: MessageDeps): Route[] => [
       const chat = parseChat(params.chat_jid, 'chat_jid')
       if (Buffer.byteLength(body.text) > MOST_TEXT_BYTES)
         throw new ParleyError('bad_request', `text: must have at most ${MOST_TEXT_BYTES} bytes`, { field: 'text' })
-      const sent = await deps.sessions.sendText(auth.device.deviceId, {
+      const sent = await deps.sessions.send(auth.device.deviceId, {
         chat,
-        text: body.text,
+        content: { kind: 'text', text: body.text },
         ...(body.reply_to_message_id === undefined ? {} : { replyToMessageId: body.reply_to_message_id }),
         ...(body.typing_simulation === undefined ? {} : { typingSimulation: body.typing_simulation }),
         ...(body.presence_simulation === undefined ? {} : { presenceSimulation: body.presence_simulation }),

@@ -6,7 +6,7 @@ import type {
   LinkState,
   LiveStatus,
   ReconnectResult,
-  SendTextRequest,
+  SendRequest,
   SentMessage,
   Sessions,
 } from '../../../src/sessions/index.ts'
@@ -100,8 +100,8 @@ export class FakeSessions implements Sessions {
     this.live.delete(deviceId)
   }
 
-  async sendText(deviceId: string, request: SendTextRequest): Promise<SentMessage> {
-    this.#called('sendText', deviceId, request)
+  async send(deviceId: string, request: SendRequest): Promise<SentMessage> {
+    this.#called('send', deviceId, request)
     if (!this.live.has(deviceId)) throw new ParleyError('not_linked', 'the device is not linked')
     return { ...this.sent, chat: request.chat }
   }

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import type { EngineSession } from '../engine/index.ts'
+import type { EngineSession, OutgoingContent } from '../engine/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
 import { kindOfJid, phoneOfJid } from '../kernel/jid.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { MessageRepository, MessageRow, PartyNames } from '../storage/index.ts'
 import type { DeviceSession } from './device-session.ts'
-import type { SendTextRequest, SentMessage } from './index.ts'
+import type { SendRequest, SentMessage } from './index.ts'
 import type { Fate, Outbox } from './outbox.ts'
 
 export interface Behaviour {
@@ -21,8 +21,8 @@ const ACK_WAIT_MS = 10_000
 /** How long a send waits for a device that is just coming back. */
 const COMEBACK_WAIT_MS = 10_000
 
-/** Sends texts: the id is chosen and the content committed before anything leaves; the outbox does the rest. */
-export class TextSender {
+/** Sends messages: the id is chosen and the content committed before anything leaves; the outbox does the rest. */
+export class MessageSender {
   readonly #messages: MessageRepository
   readonly #clock: Clock
   readonly #logger: Logger
@@ -46,17 +46,17 @@ export class TextSender {
     this.#outbox = deps.outbox
   }
 
-  async send(device: DeviceSession, request: SendTextRequest): Promise<SentMessage> {
+  async send(device: DeviceSession, request: SendRequest): Promise<SentMessage> {
     const connection = await this.#connectionOf(device)
     const chat = await this.#resolve(connection, request.chat)
     const quoted = await this.#quoted(device.deviceId, request)
     await this.#simulate(connection, chat.jid, request)
-    const messageId = newMessageId()
+    const messageId = request.messageId ?? newMessageId()
     const content = connection.build({
       messageId,
       chat: chat.jid,
-      content: { kind: 'text', text: request.text },
-      ...(quoted ? { context: { quoted } } : {}),
+      content: request.content,
+      context: { ...(quoted ? { quoted } : {}), ...(request.mentions ? { mentions: request.mentions } : {}) },
     })
     const row = await this.#accept(device, messageId, chat, request, content)
     const fate = await this.#waitFor(this.#outbox.submit(device, row))
@@ -100,7 +100,7 @@ export class TextSender {
     return { jid: chat, party: kindOfJid(chat) === 'lid' ? { pn: undefined, lid: chat } : undefined }
   }
 
-  async #quoted(deviceId: string, { replyToMessageId, chat }: SendTextRequest) {
+  async #quoted(deviceId: string, { replyToMessageId, chat }: SendRequest) {
     if (replyToMessageId === undefined) return undefined
     const row =
       (await this.#messages.find(deviceId, replyToMessageId, chat)) ??
@@ -117,13 +117,14 @@ export class TextSender {
   }
 
   /** Looks human where it is asked to: online, typing for a while, then the message. Presence off means typing off. */
-  async #simulate(connection: EngineSession, chat: string, request: SendTextRequest): Promise<void> {
+  async #simulate(connection: EngineSession, chat: string, request: SendRequest): Promise<void> {
     const { autoPresence, autoTyping, typingDelayMinMs: min, typingDelayMaxMs: max } = this.#behaviour
-    if (!(request.presenceSimulation ?? autoPresence)) return
+    if (!(request.presenceSimulation ?? autoPresence) || !isTyped(request.content)) return
+    const state = request.content.kind === 'media' && request.content.media === 'audio' ? 'recording' : 'composing'
     try {
       await connection.sendPresence('available')
       if (request.typingSimulation ?? autoTyping) {
-        await connection.sendChatState(chat, 'composing')
+        await connection.sendChatState(chat, state)
         await this.#clock.sleep(min + this.#random() * (max - min))
         await connection.sendChatState(chat, 'paused')
       }
@@ -140,7 +141,7 @@ export class TextSender {
     device: DeviceSession,
     messageId: string,
     chat: { jid: string; party: PartyNames | undefined },
-    request: SendTextRequest,
+    request: SendRequest,
     content: Uint8Array,
   ): Promise<MessageRow> {
     return this.#messages.accept(
@@ -150,8 +151,7 @@ export class TextSender {
         messageId,
         sender: bareOwnJid(device),
         fromMe: true,
-        type: 'text',
-        text: request.text,
+        ...describe(request.content),
         quotedMessageId: request.replyToMessageId,
         pushName: undefined,
         timestamp: Math.floor(this.#clock.now() / 1000),
@@ -161,6 +161,40 @@ export class TextSender {
       },
       chat.party,
     )
+  }
+}
+
+/** What a person would have typed or recorded: a reaction or a vote takes no time. */
+const isTyped = ({ kind }: OutgoingContent): boolean =>
+  kind === 'text' ||
+  kind === 'media' ||
+  kind === 'location' ||
+  kind === 'contacts' ||
+  kind === 'poll' ||
+  kind === 'edit'
+
+/** How a content stands in the message store. */
+const describe = (content: OutgoingContent): { type: string; text: string | undefined } => {
+  switch (content.kind) {
+    case 'text':
+    case 'edit':
+      return { type: content.kind, text: content.text }
+    case 'media':
+      return { type: content.media, text: content.caption }
+    case 'location':
+      return { type: 'location', text: content.name }
+    case 'contacts':
+      return { type: 'contact', text: content.contacts.map(({ displayName }) => displayName).join(', ') }
+    case 'reaction':
+      return { type: 'reaction', text: content.emoji }
+    case 'poll':
+      return { type: 'poll', text: content.name }
+    case 'revoke':
+    case 'forward':
+    case 'poll_vote':
+      return { type: content.kind, text: undefined }
+    case 'disappearing':
+      return { type: 'protocol', text: undefined }
   }
 }
 
