@@ -26,6 +26,25 @@ for (const form of ['url', 'bare'] as const) {
   })
 }
 
+test('over TLS, one HTTP call links any client to the phone of its push name', async () => {
+  await using world = await World.start({ tlsPort: 0 })
+  assert.ok(world.endpoint.url.startsWith('wss:'))
+  const numbers: string[] = []
+  for (const name of ['Zoe', 'Zoe', 'Yan']) {
+    const own = new Installation(name)
+    await using client = await LinkingClient.connect(world.endpoint, own)
+    const [qr] = await client.showQr()
+    const scan = fetch(`${world.sandbox.http}/admin/mock-phone/scan-qr`, { method: 'POST', body: qr! })
+    const [response] = await Promise.all([scan, client.whenLinked()])
+    assert.equal(response.status, 200)
+    await using linked = await world.login(own)
+    numbers.push(linked.own.own.jid)
+  }
+  const [first, second, other] = numbers
+  assert.equal(second, first!.replace(':1@', ':2@'))
+  assert.notEqual(other!.split(':')[0], first!.split(':')[0])
+})
+
 test('a companion is linked by a code; a wrong code fails on both sides', async () => {
   await using world = await World.start()
   const ann = world.person('Ann')

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { createGroup } from './strict-client/groups.ts'
+import type { Installation } from './strict-client/installation.ts'
 import { part } from './strict-client/stanza.ts'
 import { nextAtPhone, World } from './support/strict.ts'
 
@@ -111,6 +115,33 @@ test('messages that overtake each other are both opened', async () => {
   for (const text of ['first', 'second']) await ben.phone.sendText(ann.account.lidJid, text)
   const texts = [await client.messages.take(), await client.messages.take()].map(({ text }) => text)
   assert.deepEqual(texts, ['second', 'first'])
+})
+
+test('a restart of the service loses neither devices nor what waits, and keeps its Noise key', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'strict-'))
+  const stateFile = join(directory, 'state.json')
+  let own: Installation
+  try {
+    {
+      await using world = await World.start({ stateFile })
+      const [ann, ben] = [world.person('Ann'), world.person('Ben')]
+      own = await world.link(ann)
+      await using client = await world.login(own, { confirms: false })
+      await ben.phone.sendText(ann.account.lidJid, 'kept')
+      assert.equal((await client.messages.take()).text, 'kept')
+      for (let count = 0; count < 4; count += 1) await client.news.take()
+    }
+    await using world = await World.start({ stateFile })
+    await using client = await world.login(own)
+    assert.equal(client.pattern, 'IK')
+    assert.equal(client.deliveries.replayed.length, 5)
+    assert.equal(client.drainedCount, 5)
+    const ben = world.sandbox.people.list().find(({ account }) => account.pushName === 'Ben')!
+    await client.sendText(ben.account.lidJid, 'back again')
+    await nextAtPhone(ben, 'back again')
+  } finally {
+    await rm(directory, { recursive: true })
+  }
 })
 
 test('a stalled connection loses nothing', async () => {

@@ -220,6 +220,19 @@ test('messages that are malformed get an error ack and a line in the log', async
   assert.equal(ben.phone.messages.list().length, 1)
 })
 
+test('the codes that WhatsApp refuses messages with come as error acks, and nothing is delivered', async () => {
+  await using world = await World.start()
+  const [ann, ben] = [world.person('Ann'), world.person('Ben')]
+  await using client = await world.companion(ann)
+  for (const code of [463, 479]) {
+    world.sandbox.service.faults.arm({ kind: 'reject_message', account: ann.account, code })
+    await assert.rejects(client.sendText(ben.account.lidJid, `refused with ${code}`), refused(code))
+  }
+  await client.sendText(ben.account.lidJid, 'accepted')
+  await nextAtPhone(ben, 'accepted')
+  assert.equal(ben.phone.messages.list().length, 1)
+})
+
 test('who is not in a group, or was never asked, cannot write to it', async () => {
   await using world = await World.start()
   const [ann, ben] = [world.person('Ann'), world.person('Ben')]

@@ -5,7 +5,7 @@ import { createGroup } from './strict-client/groups.ts'
 import { Installation } from './strict-client/installation.ts'
 import { LinkingClient } from './strict-client/linking.ts'
 import { Violation, type ViolationCode } from './strict-client/violation.ts'
-import { World } from './support/strict.ts'
+import { nextAtPhone, World } from './support/strict.ts'
 
 const violates = (code: ViolationCode) => (error: unknown) => error instanceof Violation && error.code === code
 
@@ -82,4 +82,18 @@ test('a flipped bit in a group message is noticed, and the message comes after a
   assert.deepEqual([retry.ids, retry.from], [[id], annWeb.own.own.lid])
   const received = await annWeb.messages.take()
   assert.deepEqual([received.id, received.text, received.chat], [id, 'spoiled', group.jid])
+})
+
+test('a phone that cannot open a message gets it again from the companion that wrote it', async () => {
+  await using world = await World.start()
+  const [ann, ben] = [world.person('Ann'), world.person('Ben')]
+  await using client = await world.companion(ann)
+  for (const text of ['opens a session', 'goes on in it']) {
+    world.sandbox.service.faults.arm({ kind: 'tamper', target: 'enc', account: ben.account })
+    const id = await client.sendText(ben.account.lidJid, text)
+    const retry = await client.receipts.take(({ type }) => type === 'retry')
+    assert.deepEqual([retry.ids, retry.from], [[id], ben.account.lidJid])
+    assert.equal((await nextAtPhone(ben, text)).messageId, id)
+    world.expectProblems('undecryptable', new RegExp(id))
+  }
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createGroup } from './strict-client/groups.ts'
 import { compareDigest, countPreKeys, fetchBundles } from './strict-client/keys.ts'
-import { make, part } from './strict-client/stanza.ts'
+import { dataOf, make, part } from './strict-client/stanza.ts'
 import type { StrictClient } from './strict-client/strict-client.ts'
 import { nextAtPhone, World } from './support/strict.ts'
 
@@ -157,6 +157,31 @@ test('the phone welcomes a companion once: app state keys, then history', async 
   await using again = await world.login(own)
   await again.settle()
   assert.deepEqual(again.news.entries, [])
+})
+
+test('privacy tokens reach the contact they are for, a block the own devices', async () => {
+  await using world = await World.start()
+  const [ann, ben] = [world.person('Ann'), world.person('Ben')]
+  await using annWeb = await world.companion(ann)
+  await using annTablet = await world.companion(ann)
+  await using benWeb = await world.companion(ben)
+  const t = Math.floor(Date.now() / 1000)
+  const token = make('token', { jid: ben.account.lidJid, t, type: 'trusted_contact' })
+  await annWeb.connection.query('set', 'privacy', [make('tokens', {}, [token])])
+  const notice = await benWeb.notifications.take(({ attrs }) => attrs.type === 'privacy_token')
+  const received = part(part(notice), 'token')
+  assert.deepEqual([notice.attrs.sender_lid, received?.attrs.t], [ann.account.lidJid, String(t)])
+  assert.ok(dataOf(received).length > 0)
+  const block = make('item', { jid: ben.account.lidJid, pn_jid: ben.account.jid, action: 'block' })
+  await annWeb.connection.query('set', 'blocklist', [block])
+  const told = await annTablet.notifications.take(
+    ({ content }) => Array.isArray(content) && content[0]?.tag === 'blocklist',
+  )
+  assert.equal(told.attrs.type, 'account_sync')
+  await benWeb.sendText(ann.account.lidJid, 'can you hear me?')
+  await ben.phone.sendText(ann.account.lidJid, 'hello?')
+  await annWeb.settle()
+  assert.deepEqual(annWeb.messages.entries, [])
 })
 
 test('typing and presence reach those who watch', async () => {

@@ -1,5 +1,5 @@
 // Who has which devices and which LID: asked by usync, held against the account's signed list of key indexes.
-import { verifyKeyIndexList } from './adv.ts'
+import { type KeyIndexList, verifyKeyIndexList } from './adv.ts'
 import type { Connection } from './connection.ts'
 import { check } from './inspection.ts'
 import type { Installation } from './installation.ts'
@@ -97,20 +97,32 @@ export class Directory {
     this.#byLid.set(lid, { lid, devices })
   }
 
-  /** Checks the list that the account signed, where it is given. @throws Violation `key_index_list`, `account_key` */
+  /** Checks a full list of devices against what the account signed. @throws Violation `key_index_list`, `account_key` */
   verifyIndexes(lid: string, node: Stanza | undefined, indexes: readonly (number | undefined)[]): void {
-    demand(node !== undefined, 'key_index_list', `none for ${lid}`)
-    check(node, { ts: /^\d+$/ })
-    const encoded = dataOf(node)
-    if (encoded.length === 0) return
-    const list = verifyKeyIndexList(encoded, Math.floor(Date.now() / 1000))
-    demand(list.timestamp === Number(node.attrs.ts), 'key_index_list', `ts ${node.attrs.ts}, signed ${list.timestamp}`)
-    this.pinAccountKey(lid, list.accountKey)
+    const list = this.#readIndexes(lid, node)
+    if (list === undefined) return
     const valid = new Set(list.validIndexes)
     for (const index of indexes) {
-      demand(index === undefined || valid.has(index), 'key_index_list', `index ${index} of ${lid} is not on it`)
+      demand(valid.has(index ?? 0), 'key_index_list', `index ${index} of ${lid} is not on it`)
     }
     demand(valid.size === indexes.length, 'key_index_list', `${valid.size} valid of ${indexes.length} devices`)
+  }
+
+  /** Checks what a `devices` notification says against what the account signed. @throws Violation */
+  verifyChange(notification: Stanza): void {
+    const change = part(notification)
+    const lid = addressOf(notification.attrs.lid)!.user
+    demand(change?.tag === 'add' || change?.tag === 'remove', 'stanza', `devices: <${change?.tag}>`)
+    check(change, { device_hash: /^2:[\w+/]{8}$/, device_lid_hash: /^2:[\w+/]{8}$/ })
+    const list = this.#readIndexes(lid, part(change, 'key-index-list'))
+    const devices = partsOf(change, 'device')
+    demand(devices.length > 0, 'stanza', `devices: <${change.tag}> of nobody`)
+    for (const device of devices) {
+      check(device, { jid: /^\d+:\d+@(s\.whatsapp\.net|lid)$/, 'lid?': /^\d+:\d+@lid$/, 'key-index': /^[1-9]\d*$/ })
+      const valid = list?.validIndexes.includes(Number(device.attrs['key-index']))
+      const fits = valid === undefined || valid === (change.tag === 'add')
+      demand(fits, 'key_index_list', `<${change.tag}> of index ${device.attrs['key-index']} against the signed list`)
+    }
   }
 
   /** The account's key is its phone's identity. @throws Violation `identity`, `account_key` */
@@ -118,5 +130,17 @@ export class Directory {
     const { lid: own, key: ownKey } = this.#own.own
     if (addressOf(own)!.user === lid) demand(sameBytes(key, ownKey), 'account_key', 'our account has another key')
     this.#own.signal.pinIdentity({ user: lid, device: 0 }, key)
+  }
+
+  /** The list, once its signature is verified; undefined where the service gives none. */
+  #readIndexes(lid: string, node: Stanza | undefined): KeyIndexList | undefined {
+    demand(node !== undefined, 'key_index_list', `none for ${lid}`)
+    check(node, { ts: /^\d+$/ })
+    const encoded = dataOf(node)
+    if (encoded.length === 0) return undefined
+    const list = verifyKeyIndexList(encoded, Math.floor(Date.now() / 1000))
+    demand(list.timestamp === Number(node.attrs.ts), 'key_index_list', `ts ${node.attrs.ts}, signed ${list.timestamp}`)
+    this.pinAccountKey(lid, list.accountKey)
+    return list
   }
 }

@@ -186,5 +186,5 @@ function registrationPayload(own: Installation, spoil: SpoilRegistration): proto
     deviceProps: proto.DeviceProps.encode({ os: own.name, platformType: 1, requireFullSync: false }).finish(),
   }
   spoil(data)
-  return { passive: false, pull: false, devicePairingData: data }
+  return { passive: false, pull: false, pushName: own.name, devicePairingData: data }
 }

@@ -238,7 +238,10 @@ export class StrictClient implements AsyncDisposable {
       await uploadPreKeys(this.connection, this.own, PRE_KEYS)
       await compareDigest(this.connection, this.own)
     }
-    if (stanza.attrs.type === 'devices') this.directory.forget(stanza.attrs.lid!)
+    if (stanza.attrs.type === 'devices') {
+      this.directory.verifyChange(stanza)
+      this.directory.forget(stanza.attrs.lid!)
+    }
     if (stanza.attrs.type === 'w:gp2' && content?.tag === 'create') readGroup(part(content, 'group'))
     this.notifications.add(stanza)
   }

@@ -11,6 +11,8 @@ import { Violation } from './violation.ts'
 export interface Endpoint {
   readonly url: string
   readonly noiseRoot: Uint8Array
+  /** PEM of the authority to trust for TLS. */
+  readonly ca?: string
 }
 
 export interface TransportOptions {
@@ -53,7 +55,8 @@ export class Transport {
     const payload = proto.ClientPayload.encode(options.payload).finish()
     const now = Math.floor(Date.now() / 1000)
     const noise = new NoiseInitiator({ root: endpoint.noiseRoot, own, payload, serverStatic, now })
-    const socket = new WebSocket(endpoint.url, { origin: 'https://web.whatsapp.com' })
+    const { url, ca } = endpoint
+    const socket = new WebSocket(url, { origin: 'https://web.whatsapp.com', ...(ca !== undefined && { ca }) })
     await once(socket, 'open')
     const transport = new Transport(socket, noise)
     const hello = noise.hello()

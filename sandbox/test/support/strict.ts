@@ -21,7 +21,8 @@ export class World implements AsyncDisposable {
   }
 
   get endpoint(): Endpoint {
-    return { url: this.sandbox.ws, noiseRoot: this.sandbox.noiseRoot }
+    const { ws, wss, ca, noiseRoot } = this.sandbox
+    return { url: wss ?? ws, noiseRoot, ...(ca !== undefined && { ca }) }
   }
 
   person(name: string, spec: Partial<PersonSpec> = {}): Person {
