@@ -1,38 +1,23 @@
 import type { Account, Engine, EngineSession, EngineSignal, Intake, LinkRequest } from '../engine/index.ts'
 import type { Backoff } from '../kernel/backoff.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { messageOf, ParleyError } from '../kernel/errors.ts'
-import type { Logger } from '../kernel/logger.ts'
+import { messageOf } from '../kernel/errors.ts'
 import type { Semaphore } from '../kernel/semaphore.ts'
-import type { DeviceChange } from '../storage/index.ts'
 import type { LinkStart, LinkState, LiveStatus, PairingFailure } from './index.ts'
+import { OpenWaiters } from './open-waiters.ts'
 import { Pairing } from './pairing.ts'
 import { nextStep } from './reconnect-policy.ts'
+import { type RecorderDeps, StateRecorder } from './state-recorder.ts'
 
-/** What is told about a connection: to the event log, and to the device's row. */
-export interface SignalFacts {
-  readonly account: Account | undefined
-  /** True when this connection had been open before the signal. */
-  readonly wasOpen: boolean
-  /** 0 = the first connection, 1.. = the attempt to come back. */
-  readonly attempt: number
-  readonly now: number
-}
-
-export interface DeviceSessionDeps {
-  readonly deviceId: string
+export interface DeviceSessionDeps extends RecorderDeps {
   readonly proxyUrl: string | undefined
   readonly engine: Engine
   readonly intake: Intake
   readonly clock: Clock
-  readonly logger: Logger
   readonly backoff: Backoff
   readonly random: () => number
   /** Bounds how many devices connect at once. */
   readonly gate: Semaphore
-  /** Writes the event of a signal; called in order, awaited before the next. */
-  readonly announce: (deviceId: string, signal: EngineSignal, facts: SignalFacts) => Promise<void>
-  readonly saveDevice: (deviceId: string, change: DeviceChange) => Promise<void>
   readonly refreshVersion: () => Promise<void>
   /** Called with each open connection: what waited to be sent goes out. */
   readonly onOpen: (session: DeviceSession) => void
@@ -55,6 +40,8 @@ const LOGIN_DEADLINE_MS = 60_000
 export class DeviceSession {
   readonly deviceId: string
   readonly #deps: DeviceSessionDeps
+  readonly #recorder: StateRecorder
+  readonly #waiters: OpenWaiters
   #phase: 'idle' | 'linking' | 'connecting' | 'open' | 'waiting' | 'stopped' = 'idle'
   #stopReason = ''
   #engine: EngineSession | undefined
@@ -68,14 +55,14 @@ export class DeviceSession {
   #attempt = 0
   #keepaliveLost = false
   #cancelRetry: () => void = () => undefined
-  #openWaiters = new Set<(outcome: 'open' | string) => void>()
-  #telling: Promise<void> = Promise.resolve()
   #forgetting: Promise<void> = Promise.resolve()
   #disposed = false
 
   constructor(deps: DeviceSessionDeps, account: Account | undefined) {
     this.deviceId = deps.deviceId
     this.#deps = deps
+    this.#recorder = new StateRecorder(deps)
+    this.#waiters = new OpenWaiters(deps.clock)
     this.#account = account
   }
 
@@ -155,17 +142,7 @@ export class DeviceSession {
 
   /** Resolves when open; @throws not_connected when it does not come about within `timeoutMs` */
   waitUntilOpen(timeoutMs: number): Promise<void> {
-    if (this.#phase === 'open') return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      const settle = (outcome: string) => {
-        cancel()
-        this.#openWaiters.delete(settle)
-        if (outcome === 'open') resolve()
-        else reject(new ParleyError('not_connected', `the device is not connected to WhatsApp: ${outcome}`))
-      }
-      const cancel = this.#deps.clock.after(timeoutMs, () => settle('it did not come back in time'))
-      this.#openWaiters.add(settle)
-    })
+    return this.#phase === 'open' ? Promise.resolve() : this.#waiters.wait(timeoutMs)
   }
 
   /** True when a connection is there or being made or planned. */
@@ -211,7 +188,7 @@ export class DeviceSession {
     this.#phase = 'stopped'
     this.#engine?.close({ kind: 'local', message: 'stopping' })
     await this.#closed
-    await this.#telling
+    await this.#recorder.settled()
   }
 
   async #openForLinking(pairing: Pairing): Promise<void> {
@@ -276,7 +253,7 @@ export class DeviceSession {
     if (signal.type === 'open') this.#onOpen()
     if (signal.type === 'push_name' && this.#account) {
       this.#account = { ...this.#account, pushName: signal.name }
-      this.#save({ pushName: signal.name })
+      this.#recorder.save({ pushName: signal.name })
     }
   }
 
@@ -287,7 +264,7 @@ export class DeviceSession {
     this.#account = this.#engine?.account ?? this.#account
     const account = this.#account
     if (account) {
-      this.#save({
+      this.#recorder.save({
         jid: account.jid,
         lid: account.lid,
         status: 'active',
@@ -302,7 +279,7 @@ export class DeviceSession {
       this.#keepaliveLost = false
       this.#tell({ type: 'keepalive_restored' }, true)
     }
-    this.#settleWaiters('open')
+    this.#waiters.open()
     this.#deps.onOpen(this)
   }
 
@@ -333,7 +310,7 @@ export class DeviceSession {
     if (next.step === 'forget') void this.#forget(undefined)
     else if (next.step === 'stop') this.#stop(next.reason)
     else {
-      this.#save({ status: 'disconnected', statusReason: cause.kind })
+      this.#recorder.save({ status: 'disconnected', statusReason: cause.kind })
       this.#planConnect(next.delayMs, next.refreshVersion)
     }
   }
@@ -382,8 +359,8 @@ export class DeviceSession {
   #stop(reason: string): void {
     this.#phase = 'stopped'
     this.#stopReason = reason
-    this.#save({ status: 'disconnected', statusReason: reason || undefined })
-    this.#settleWaiters(reason || 'it was stopped')
+    this.#recorder.save({ status: 'disconnected', statusReason: reason || undefined })
+    this.#waiters.refuse(reason || 'it was stopped')
   }
 
   #forget(signal: Extract<EngineSignal, { type: 'closed' }> | undefined): Promise<void> {
@@ -395,33 +372,20 @@ export class DeviceSession {
     if (signal) this.#tell(signal, true)
     this.#account = undefined
     this.#phase = 'idle'
-    this.#settleWaiters('it was logged out')
-    this.#save({ status: 'logged_out', statusReason: 'logged_out', jid: undefined, lid: undefined })
-    await this.#telling
+    this.#waiters.refuse('it was logged out')
+    this.#recorder.save({ status: 'logged_out', statusReason: 'logged_out', jid: undefined, lid: undefined })
+    await this.#recorder.settled()
     await this.#deps.engine.forget(this.deviceId).catch((error: unknown) => {
       this.#deps.logger.error({ device_id: this.deviceId, reason: messageOf(error) }, 'keys were not deleted')
     })
   }
 
-  #settleWaiters(outcome: string): void {
-    for (const settle of [...this.#openWaiters]) settle(outcome)
-  }
-
   #tell(signal: EngineSignal, wasOpen: boolean): void {
-    const facts = { account: this.#account, wasOpen, attempt: this.#attempt, now: this.#deps.clock.now() }
-    this.#inOrder(() => this.#deps.announce(this.deviceId, signal, facts), signal.type)
-  }
-
-  #save(change: DeviceChange): void {
-    this.#inOrder(() => this.#deps.saveDevice(this.deviceId, change), 'device')
-  }
-
-  #inOrder(task: () => Promise<void>, what: string): void {
-    this.#telling = this.#telling.then(task).catch((error: unknown) => {
-      this.#deps.logger.error(
-        { device_id: this.deviceId, what, reason: messageOf(error) },
-        'a change of state was not recorded',
-      )
+    this.#recorder.tell(signal, {
+      account: this.#account,
+      wasOpen,
+      attempt: this.#attempt,
+      now: this.#deps.clock.now(),
     })
   }
 }

@@ -44,7 +44,8 @@ export type LinkState =
 export interface SentMessage {
   readonly messageId: string
   readonly chat: string
-  readonly status: 'accepted' | 'server_ack'
+  /** Further than `server_ack` only when it had been sent before under the same `messageId`. */
+  readonly status: 'accepted' | 'server_ack' | 'delivered' | 'read' | 'played'
   /** Seconds since the epoch. */
   readonly timestamp: number
 }
@@ -57,7 +58,10 @@ export interface SendRequest {
   readonly replyToMessageId?: string
   /** JIDs of the people mentioned. */
   readonly mentions?: readonly string[]
-  /** Chosen beforehand (a repeated request); made when absent. */
+  /**
+   * Chosen beforehand (a repeated request); made when absent. When a message of ours has it already, nothing new is sent:
+   * the answer is that message's state, or the refusal it met.
+   */
   readonly messageId?: string
   readonly typingSimulation?: boolean
   readonly presenceSimulation?: boolean

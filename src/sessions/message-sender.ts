@@ -1,13 +1,14 @@
-import { randomBytes } from 'node:crypto'
 import type { EngineSession, OutgoingContent } from '../engine/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
+import { newMessageId } from '../kernel/ids.ts'
 import { kindOfJid, phoneOfJid } from '../kernel/jid.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { MessageRepository, MessageRow, PartyNames } from '../storage/index.ts'
 import type { DeviceSession } from './device-session.ts'
 import type { SendRequest, SentMessage } from './index.ts'
 import type { Fate, Outbox } from './outbox.ts'
+import { wordsOfFailure } from './refusals.ts'
 
 export interface Behaviour {
   readonly autoPresence: boolean
@@ -47,6 +48,8 @@ export class MessageSender {
   }
 
   async send(device: DeviceSession, request: SendRequest): Promise<SentMessage> {
+    const known = request.messageId && (await this.#messages.find(device.deviceId, request.messageId))
+    if (known && known.fromMe) return this.#report(device, known)
     const connection = await this.#connectionOf(device)
     const chat = await this.#resolve(connection, request.chat)
     const quoted = await this.#quoted(device.deviceId, request)
@@ -58,15 +61,18 @@ export class MessageSender {
       content: request.content,
       context: { ...(quoted ? { quoted } : {}), ...(request.mentions ? { mentions: request.mentions } : {}) },
     })
-    const row = await this.#accept(device, messageId, chat, request, content)
+    return this.#report(device, await this.#accept(device, messageId, chat, request, content))
+  }
+
+  /** What has become of a committed message, or becomes of it while the caller waits. */
+  async #report(device: DeviceSession, row: MessageRow): Promise<SentMessage> {
+    const { messageId, chat, state, timestamp } = row
+    if (state === 'failed')
+      throw refusal(row, { state, whatsappCode: row.failureCode, error: new Error(row.failureReason) })
+    if (state !== 'accepted') return { messageId, chat, status: state === 'received' ? 'server_ack' : state, timestamp }
     const fate = await this.#waitFor(this.#outbox.submit(device, row))
     if (fate?.state === 'failed') throw refusal(row, fate)
-    return {
-      messageId,
-      chat: row.chat,
-      status: fate ? 'server_ack' : 'accepted',
-      timestamp: fate?.timestamp ?? row.timestamp,
-    }
+    return { messageId, chat, status: fate ? 'server_ack' : 'accepted', timestamp: fate?.timestamp ?? timestamp }
   }
 
   /** Undefined when there is no word in time: the message stays accepted and goes on its way without the caller. */
@@ -198,26 +204,13 @@ const describe = (content: OutgoingContent): { type: string; text: string | unde
   }
 }
 
-/** As WhatsApp Web's ids look: `3EB0` and 18 hex digits. */
-const newMessageId = (): string => `3EB0${randomBytes(9).toString('hex').toUpperCase()}`
-
 const bareOwnJid = (device: DeviceSession): string => {
   const user = device.account?.jid.split(/[:@]/)[0] ?? ''
   return `${user}@s.whatsapp.net`
 }
 
-const REFUSALS: Readonly<Record<number, string>> = {
-  403: 'WhatsApp does not allow this message (not a member of the group, or not allowed to write there)',
-  463: 'WhatsApp restricts this account: it may not start new chats at present',
-  479: 'WhatsApp rejected the message as malformed or addressed to a stale device',
-}
-
 const refusal = (row: MessageRow, { whatsappCode, error }: Extract<Fate, { state: 'failed' }>): ParleyError => {
   if (isParleyError(error)) return error
   const data = { message_id: row.messageId, ...(whatsappCode === undefined ? {} : { whatsapp_code: whatsappCode }) }
-  const words =
-    whatsappCode === undefined
-      ? `the message failed: ${error?.message ?? 'no reason given'}`
-      : (REFUSALS[whatsappCode] ?? `WhatsApp refused the message (${whatsappCode})`)
-  return new ParleyError('whatsapp_refused', words, { data })
+  return new ParleyError('whatsapp_refused', wordsOfFailure(whatsappCode, error?.message), { data })
 }

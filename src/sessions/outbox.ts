@@ -3,6 +3,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { MessageRepository, MessageRow } from '../storage/index.ts'
+import { wordsOfFailure } from './refusals.ts'
 
 /** The device behind an outbox, as far as it matters here. */
 export interface OutboxDevice {
@@ -28,20 +29,26 @@ const LONGEST_PAUSE_MS = 60_000
 const RETURN_WAIT_MS = 60_000
 /** A message that the server said nothing to for this long has failed. */
 export const GIVE_UP_AFTER_MS = 24 * 3600_000
-/** Messages taken up per device when it comes back after a start. */
+/** Messages taken up at a time when a device comes back after a start. */
 const RECOVERY_BATCH = 1_000
 
 interface Entry {
   readonly row: MessageRow
   readonly fate: PromiseWithResolvers<Fate>
   attempts: number
+  /** The server's word, once it is there; storing it may take several tries. */
+  word: Fate | undefined
   settled: boolean
   /** Ends the pause before the next attempt: the server's word came late. */
   wake: () => void
 }
 
+/** A message that has moved. */
+export type MovedRow = MessageRow & { readonly state: 'server_ack' | 'failed' }
+
 interface Lane {
-  readonly device: OutboxDevice
+  /** The newest one: a device that was suspended comes back as another. */
+  device: OutboxDevice
   readonly entries: Entry[]
 }
 
@@ -56,7 +63,7 @@ export class Outbox {
   readonly #messages: MessageRepository
   readonly #clock: Clock
   readonly #logger: Logger
-  readonly #onState: (message: MessageRow, state: 'server_ack' | 'failed', code?: number) => Promise<void>
+  readonly #onState: (message: MovedRow) => Promise<void>
   readonly #lanes = new Map<string, Lane>()
   /** By device and message id: what is in a line. */
   readonly #entries = new Map<string, Entry>()
@@ -67,7 +74,7 @@ export class Outbox {
     readonly clock: Clock
     readonly logger: Logger
     /** A message has moved: writes the `message.status` event. */
-    readonly onState: (message: MessageRow, state: 'server_ack' | 'failed', code?: number) => Promise<void>
+    readonly onState: (message: MovedRow) => Promise<void>
   }) {
     this.#messages = deps.messages
     this.#clock = deps.clock
@@ -85,14 +92,23 @@ export class Outbox {
     const key = keyOf(row)
     const known = this.#entries.get(key)
     if (known) return known.fate.promise
-    const entry: Entry = { row, fate: Promise.withResolvers(), attempts: 0, settled: false, wake: () => undefined }
+    const entry: Entry = {
+      row,
+      fate: Promise.withResolvers(),
+      attempts: 0,
+      word: undefined,
+      settled: false,
+      wake: () => undefined,
+    }
     // a caller that has stopped waiting is no reason to end the process
     entry.fate.promise.catch(() => undefined)
     this.#entries.set(key, entry)
     const laneKey = `${row.deviceId}|${row.conversationId}`
     const lane = this.#lanes.get(laneKey)
-    if (lane) lane.entries.push(entry)
-    else {
+    if (lane) {
+      lane.device = device
+      lane.entries.push(entry)
+    } else {
       const fresh = { device, entries: [entry] }
       this.#lanes.set(laneKey, fresh)
       void this.#work(laneKey, fresh)
@@ -100,13 +116,20 @@ export class Outbox {
     return entry.fate.promise
   }
 
-  /** Takes up what an earlier run left, once per device; called when its connection is open. */
+  /** Takes up what an earlier run left, once per device; called when its connection is open. Resolves when all is taken up. */
   async recover(device: OutboxDevice): Promise<void> {
+    for (const lane of this.#lanes.values()) if (lane.device.deviceId === device.deviceId) lane.device = device
     if (this.#recovered.has(device.deviceId)) return
     this.#recovered.add(device.deviceId)
     try {
-      for (const row of await this.#messages.pending(device.deviceId, RECOVERY_BATCH))
-        if (row.content && !this.#entries.has(keyOf(row))) void this.submit(device, row)
+      for (;;) {
+        const rows = await this.#messages.pending(device.deviceId, RECOVERY_BATCH)
+        const fates = rows.flatMap((row) =>
+          row.content && !this.#entries.has(keyOf(row)) ? [this.submit(device, row)] : [],
+        )
+        if (rows.length < RECOVERY_BATCH || fates.length === 0) return
+        await Promise.all(fates)
+      }
     } catch (error) {
       this.#recovered.delete(device.deviceId)
       throw error
@@ -124,6 +147,21 @@ export class Outbox {
         : { state: 'failed', whatsappCode: ack.whatsappCode, error: undefined },
     )
     entry.wake()
+  }
+
+  /**
+   * Fails what the server has said nothing to for a day and nobody works on: its device did not come back. Answers how
+   * many.
+   */
+  async failStale(limit = 1_000): Promise<number> {
+    const before = Math.floor((this.#clock.now() - GIVE_UP_AFTER_MS) / 1000)
+    let failed = 0
+    for (const row of await this.#messages.stale(before, limit)) {
+      // one in a line ends there
+      if (this.#entries.has(keyOf(row))) continue
+      if (await this.#store(row, NO_WORD)) failed++
+    }
+    return failed
   }
 
   async #work(laneKey: string, lane: Lane): Promise<void> {
@@ -145,6 +183,7 @@ export class Outbox {
   /** One attempt, or one wait for the next. */
   async #step(device: OutboxDevice, entry: Entry): Promise<void> {
     const { row } = entry
+    if (entry.word) return this.#settle(entry, entry.word)
     if (!device.account)
       return this.#settle(entry, {
         state: 'failed',
@@ -152,11 +191,7 @@ export class Outbox {
         error: new Error('the device was logged out'),
       })
     if (this.#clock.now() - row.timestamp * 1000 > GIVE_UP_AFTER_MS)
-      return this.#settle(entry, {
-        state: 'failed',
-        whatsappCode: undefined,
-        error: new Error('no word from the server'),
-      })
+      return this.#settle(entry, NO_WORD)
     const { connection } = device
     if (!connection) {
       await device.waitUntilOpen(RETURN_WAIT_MS).catch(() => this.#pause(entry, PAUSE_MS))
@@ -196,15 +231,24 @@ export class Outbox {
 
   async #settle(entry: Entry, fate: Fate): Promise<void> {
     if (entry.settled) return
-    const { row } = entry
-    const code = fate.state === 'failed' ? fate.whatsappCode : undefined
-    const moved = await this.#messages.advance(row.deviceId, row.chat, row.messageId, fate.state, code)
+    entry.word = fate
+    await this.#store(entry.row, fate)
     entry.settled = true
     entry.fate.resolve(fate)
+  }
+
+  /** True when the message moved: then it is told. @throws storage_unavailable */
+  async #store(row: MessageRow, fate: Fate): Promise<boolean> {
+    const { state } = fate
+    const failureCode = fate.state === 'failed' ? fate.whatsappCode : undefined
+    const failureReason = fate.state === 'failed' ? wordsOfFailure(failureCode, fate.error?.message) : undefined
+    const { deviceId, chat, messageId } = row
+    const moved = await this.#messages.advance(deviceId, chat, messageId, state, failureCode, failureReason)
     if (moved)
-      await this.#onState(row, fate.state, code).catch((error: unknown) => {
-        this.#logger.error({ message_id: row.messageId, reason: messageOf(error) }, 'a status event was not written')
+      await this.#onState({ ...row, state, failureCode, failureReason }).catch((error: unknown) => {
+        this.#logger.error({ message_id: messageId, reason: messageOf(error) }, 'a status event was not written')
       })
+    return moved
   }
 
   #pause(entry: Entry, ms: number): Promise<void> {
@@ -217,6 +261,8 @@ export class Outbox {
     })
   }
 }
+
+const NO_WORD: Fate = { state: 'failed', whatsappCode: undefined, error: new Error('no word from the server') }
 
 const keyOf = ({ deviceId, messageId }: Pick<MessageRow, 'deviceId' | 'messageId'>): string =>
   `${deviceId}|${messageId}`
