@@ -41,12 +41,15 @@ const SETTINGS = {
   WHATSAPP_VERSION_URL: 'http://127.0.0.1:9/sw.js',
 }
 
-/** Baileys' limit for a pre-key upload (UPLOAD_TIMEOUT) runs on when a session has closed; a test must not wait for it. */
-const LEFT_BEHIND_MS = 30_000
+/**
+ * Baileys lets its limits run on when a session has closed: 30 s for a pre-key upload, 10 s and more for queries and
+ * retry requests. A gateway ends by process.exit; a test process must not wait for them.
+ */
+const LEFT_BEHIND_MS = 1_000
 const { setTimeout: nativeSetTimeout } = globalThis
 globalThis.setTimeout = Object.assign((callback: (...values: unknown[]) => void, ms?: number, ...values: unknown[]) => {
   const timer = nativeSetTimeout(callback, ms, ...values)
-  return ms === LEFT_BEHIND_MS ? timer.unref() : timer
+  return (ms ?? 0) >= LEFT_BEHIND_MS ? timer.unref() : timer
 }, nativeSetTimeout) as typeof setTimeout
 
 /**
@@ -107,7 +110,7 @@ export class Stage implements AsyncDisposable {
     }
   }
 
-  async start(more: Readonly<Record<string, string>> = {}): Promise<void> {
+  async start(more: Readonly<Record<string, string>> = {}, timing = this.#options.engineTiming): Promise<void> {
     const { config } = parseConfig({ ...this.env, ...more })
     this.#gateway = await startGateway({
       config,
@@ -118,7 +121,7 @@ export class Stage implements AsyncDisposable {
         this.#fatal = reason
       },
       validate: true,
-      ...(this.#options.engineTiming ? { engineTiming: this.#options.engineTiming } : {}),
+      ...(timing ? { engineTiming: timing } : {}),
     })
   }
 
@@ -128,9 +131,9 @@ export class Stage implements AsyncDisposable {
     await gateway?.[Symbol.asyncDispose]()
   }
 
-  async restart(more?: Readonly<Record<string, string>>): Promise<void> {
+  async restart(more?: Readonly<Record<string, string>>, timing?: EngineTiming): Promise<void> {
     await this.stop()
-    await this.start(more)
+    await this.start(more, timing)
   }
 
   /** Without a credential. */
