@@ -22,8 +22,10 @@ const findDedupe = sql(
 )
 const insertEvents = sql(
   'events_insert',
-  `insert into events (device_id, sequence, event_id, type, order_key, payload, occurred_at, dedupe_key, created_at)
-   select ?, sequence, event_id, type, order_key, payload, occurred_at, dedupe_key, ?::bigint
+  `insert into events
+     (device_id, sequence, event_id, type, order_key, payload, occurred_at, dedupe_key, created_at, log_position)
+   select ?, sequence, event_id, type, order_key, payload, occurred_at, dedupe_key, ?::bigint,
+     (select base + txid_current() from event_log)
    from unnest(?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[], ?::text[])
      as given (sequence, event_id, type, order_key, payload, occurred_at, dedupe_key)`,
 )
@@ -32,10 +34,12 @@ const insertDeliveries = sql(
   'deliveries_insert',
   `insert into deliveries
      (webhook_id, device_id, sequence, event_type, order_key, state, next_attempt_at, created_at, updated_at)
-   select w.id, w.device_id, given.sequence, given.type, given.order_key, 'pending', at.now, at.now, at.now
+   select w.id, at.device_id, given.sequence, given.type,
+     case when given.order_key = '' and w.device_id is null then at.device_id else given.order_key end,
+     'pending', at.now, at.now, at.now
    from unnest(?::bigint[], ?::bigint[], ?::text[], ?::text[]) as given (webhook_id, sequence, type, order_key)
-   cross join (select ?::bigint as now) as at
-   join webhooks w on w.id = given.webhook_id and w.device_id = ? and w.active
+   cross join (select ?::bigint as now, ?::text as device_id) as at
+   join webhooks w on w.id = given.webhook_id and (w.device_id = at.device_id or w.device_id is null) and w.active
    order by given.sequence
    for key share of w`,
 )

@@ -10,12 +10,17 @@ const getKey = sql('signal_keys_get', 'select id, value from signal_keys where d
 const findDedupe = sql('events_dedupe', 'select 1 from events where device_id = ? and dedupe_key = ?')
 const insertEvent = sql(
   'events_insert',
-  'insert into events (device_id, sequence, event_id, type, order_key, payload, occurred_at, dedupe_key, created_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  'insert into events (device_id, sequence, event_id, type, order_key, payload, occurred_at, dedupe_key, created_at, log_position) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+)
+const takePositions = sql(
+  'event_log_take',
+  'update event_log set last_position = last_position + ? where id = 1 returning last_position',
 )
 const insertDelivery = sql(
   'deliveries_insert',
   `insert into deliveries (webhook_id, device_id, sequence, event_type, order_key, state, next_attempt_at, created_at, updated_at)
-   select id, device_id, ?, ?, ?, 'pending', ?, ?, ? from webhooks where id = ? and device_id = ? and active = 1`,
+   select id, ?, ?, ?, case when ? = '' and device_id is null then ? else ? end, 'pending', ?, ?, ? from webhooks
+   where id = ? and active = 1 and (device_id = ? or device_id is null)`,
 )
 
 export const sqliteBulk: Bulk = {
@@ -39,7 +44,10 @@ export const sqliteBulk: Bulk = {
     return known
   },
   *insertEvents(deviceId, rows, now) {
-    for (const row of rows)
+    const taken = yield* queryOne<{ last_position: number }>(takePositions, rows.length)
+    let position = taken!.last_position - rows.length
+    for (const row of rows) {
+      position += 1
       yield* query(
         insertEvent,
         deviceId,
@@ -51,11 +59,28 @@ export const sqliteBulk: Bulk = {
         row.occurredAt,
         row.dedupeKey,
         now,
+        position,
       )
+    }
   },
   *insertDeliveries(deviceId, rows, now) {
     for (const row of rows)
-      for (const webhookId of new Set(row.webhookIds))
-        yield* query(insertDelivery, row.sequence, row.type, row.orderKey ?? '', now, now, now, webhookId, deviceId)
+      for (const webhookId of new Set(row.webhookIds)) {
+        const key = row.orderKey ?? ''
+        yield* query(
+          insertDelivery,
+          deviceId,
+          row.sequence,
+          row.type,
+          key,
+          deviceId,
+          key,
+          now,
+          now,
+          now,
+          webhookId,
+          deviceId,
+        )
+      }
   },
 }
