@@ -12,7 +12,9 @@ import { describedEvents } from './events/openapi.ts'
 import { fetchText } from './features/admin/fetch-text.ts'
 import { WebVersion } from './features/admin/whatsapp-version.ts'
 import { allRoutes, type RouteDeps } from './features/all-routes.ts'
+import { type Chore, JOURNAL_KEPT_MS, keepHouse, STANZA_FAILURES_KEPT_MS, STANZA_KEYS_KEPT_MS } from './housekeeping.ts'
 import { Accounts } from './http/access.ts'
+import { IDEMPOTENCY_KEPT_MS } from './http/idempotency.ts'
 import { buildOpenApi } from './http/openapi.ts'
 import { createHttpServer } from './http/server.ts'
 import { DeviceTokens } from './http/tokens.ts'
@@ -60,11 +62,6 @@ export interface Gateway extends AsyncDisposable {
   readonly sessions: SessionRegistry
   readonly dispatcher: Dispatcher
 }
-
-/** Rows that nobody needs any more go in this rhythm. */
-const HOUSEKEEPING_MS = 10 * 60_000
-/** A stanza may come again for as long as WhatsApp keeps it; the journal answers for it meanwhile. */
-const JOURNAL_KEPT_MS = 7 * 24 * 3600_000
 
 /**
  * Builds and starts everything; the only file that knows every concrete class. The HTTP server answers before any device
@@ -138,9 +135,8 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     messages: storage.messages,
     clock,
     logger,
-    onState: async (message, state, failureCode) => {
-      await events.append(message.deviceId, [eventOfMessageState({ ...message, state, failureCode }, clock.now())])
-    },
+    eventsOf: (message) => events.prepare(message.deviceId, [eventOfMessageState(message, clock.now())]),
+    onEvents: (committed) => events.wakeFor(committed),
   })
   const sessions: SessionRegistry = stack.use(
     new SessionRegistry({
@@ -207,6 +203,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     routes,
     access: accounts,
     tokens,
+    idempotency: storage.idempotency,
     logger,
     clock,
     validateReplies: validate,
@@ -222,7 +219,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
   if (engine instanceof LazyEngine) void engine.ready()
   const restored = await sessions.restore()
   logger.info({ port, devices: restored }, 'listening')
-  stack.defer(keepHouse(storage, config, clock, logger))
+  stack.defer(keepHouse(choresOf(storage, outbox, config), { clock, logger }))
 
   const running = stack.move()
   return {
@@ -265,22 +262,15 @@ const createEngine = async (
   })
 }
 
-/** Lets go of what is older than its retention, again and again; answers how to stop. */
-const keepHouse = (storage: Storage, config: Config, clock: Clock, logger: Logger): (() => void) => {
-  const round = async () => {
-    const now = clock.now()
-    await storage.signalKeys.pruneJournal(now - JOURNAL_KEPT_MS)
-    await storage.deliveries.prune(now - config.webhooks.deliveryRetentionDays * 24 * 3600_000)
-    await storage.events.prune(now - config.storage.eventRetentionMs)
-  }
-  let cancel: () => void
-  const next = () => {
-    cancel = clock.after(HOUSEKEEPING_MS, () => {
-      round()
-        .catch((error: unknown) => logger.warn({ reason: messageOf(error) }, 'old rows were not deleted'))
-        .finally(next)
-    })
-  }
-  next()
-  return () => cancel()
-}
+const choresOf = (storage: Storage, outbox: Outbox, config: Config): readonly Chore[] => [
+  { name: 'messages that nobody acknowledged', run: () => outbox.failStale() },
+  { name: 'journal', run: (now) => storage.signalKeys.pruneJournal(now - JOURNAL_KEPT_MS) },
+  { name: 'stanza keys', run: (now) => storage.intake.prune(now - STANZA_KEYS_KEPT_MS) },
+  { name: 'stanza failures', run: (now) => storage.stanzaFailures.prune(now - STANZA_FAILURES_KEPT_MS) },
+  { name: 'idempotency keys', run: (now) => storage.idempotency.prune(now - IDEMPOTENCY_KEPT_MS) },
+  {
+    name: 'deliveries',
+    run: (now) => storage.deliveries.prune(now - config.webhooks.deliveryRetentionDays * 24 * 3600_000),
+  },
+  { name: 'events', run: (now) => storage.events.prune(now - config.storage.eventRetentionMs) },
+]

@@ -108,6 +108,7 @@ const makeIntake = (isNew = true) => {
           chatParty: undefined,
           senderParty: undefined,
           changed: [],
+          moved: [],
           isNew,
         })
         await new Promise((resolve) => setImmediate(resolve))

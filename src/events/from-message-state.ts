@@ -4,7 +4,7 @@ import { draft, type EventDraft } from './draft.ts'
 
 /** `message.status` of a message that we sent and whose state just moved; `now` in ms. */
 export const eventOfMessageState = (
-  message: Pick<MessageRow, 'messageId' | 'chat' | 'conversationId' | 'failureCode'> & {
+  message: Pick<MessageRow, 'messageId' | 'chat' | 'conversationId' | 'failureCode' | 'failureReason'> & {
     readonly state: Exclude<MessageRow['state'], 'received'>
   },
   now: number,
@@ -17,6 +17,7 @@ export const eventOfMessageState = (
       conversation_id: message.conversationId,
       status: message.state,
       failure_code: message.failureCode ?? null,
+      failure: message.failureReason ?? null,
       timestamp: Math.floor(now / 1000),
     },
     {

@@ -17,6 +17,7 @@ const ids: IntakeIds = {
   chatParty: party,
   senderParty: party,
   changed: [],
+  moved: [],
   isNew: true,
 }
 

@@ -11,6 +11,7 @@ import {
   messageUndecryptable,
 } from './catalogue/messages.ts'
 import { draft, type EventDraft } from './draft.ts'
+import { eventOfMessageState } from './from-message-state.ts'
 
 /** The device's own account, as far as payloads name it. */
 export interface OwnAccount {
@@ -100,7 +101,7 @@ const eventsOfMessage = (
 const eventsOfReceipt = (receipt: ReceiptOccurrence, ids: IntakeIds): readonly EventDraft[] => {
   const definition = RECEIPTS[receipt.receipt]
   const common = { ...chatOf(receipt, ids), sender: receipt.sender, ...personOf(receipt, ids) }
-  return receipt.messageIds.map((messageId) =>
+  const told = receipt.messageIds.map((messageId) =>
     draft(
       definition,
       { message_id: messageId, ...common, timestamp: receipt.timestamp },
@@ -111,6 +112,13 @@ const eventsOfReceipt = (receipt: ReceiptOccurrence, ids: IntakeIds): readonly E
       },
     ),
   )
+  const moved = ids.moved.map(({ messageId, state }) =>
+    eventOfMessageState(
+      { messageId, state, chat: receipt.chat, conversationId: ids.conversationId, failureCode: undefined },
+      receipt.timestamp * 1000,
+    ),
+  )
+  return [...told, ...moved]
 }
 
 const mergersOf = (occurrence: Occurrence, ids: IntakeIds, account: OwnAccount | undefined): readonly EventDraft[] => {

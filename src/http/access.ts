@@ -63,6 +63,8 @@ export class Accounts implements AccessRegistry {
       events: storage.events,
       webhooks: storage.webhooks,
       deliveries: storage.deliveries,
+      idempotency: storage.idempotency,
+      stanzaFailures: storage.stanzaFailures,
       ownerEpoch: storage.ownerEpoch,
       ping: () => storage.ping(),
       statementCount: () => storage.statementCount(),

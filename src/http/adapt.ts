@@ -5,6 +5,7 @@ import { AddressLimiter } from './address-limiter.ts'
 import { readMultipart, takesMultipart } from './bodies.ts'
 import { failureReader } from './failures.ts'
 import type { Guards } from './guards.ts'
+import { fingerprintOf, IDEMPOTENCY_KEY, type Idempotency, idempotencyKeyOf, REPLAYED } from './idempotency.ts'
 import type { Replier } from './replier.ts'
 import type { AnyHandlerInput, AuthOf, RawReply, Reply, RequestContext, Route } from './route.ts'
 import { inputCheck, replyCheck } from './validation.ts'
@@ -12,6 +13,7 @@ import { inputCheck, replyCheck } from './validation.ts'
 export interface AdaptParts {
   readonly guards: Guards
   readonly replier: Replier
+  readonly idempotency: Idempotency
   readonly clock: Clock
   readonly bodyLimit: number
   readonly baseUrl: string
@@ -27,14 +29,16 @@ export interface AdaptedRoute {
 
 class Context implements RequestContext {
   readonly baseUrl: string
+  readonly messageId: string | undefined
   readonly #request: FastifyRequest
   readonly #reply: FastifyReply
   #controller: AbortController | undefined
 
-  constructor(request: FastifyRequest, reply: FastifyReply, baseUrl: string) {
+  constructor(request: FastifyRequest, reply: FastifyReply, baseUrl: string, messageId: string | undefined) {
     this.#request = request
     this.#reply = reply
     this.baseUrl = baseUrl
+    this.messageId = messageId
   }
 
   get id(): string {
@@ -72,7 +76,7 @@ class Context implements RequestContext {
 
 /** Turns a route into what Fastify calls. */
 export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
-  const { replier, baseUrl, bodyLimit } = parts
+  const { replier, idempotency, baseUrl, bodyLimit } = parts
   const guard = parts.guards[route.auth]
   const limiter =
     route.perMinutePerAddress === undefined
@@ -89,13 +93,41 @@ export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
   const fail = (request: FastifyRequest, reply: FastifyReply, thrown: unknown): void =>
     replier.failure(request, reply, route, readFailure(thrown))
 
-  const finish = (request: FastifyRequest, reply: FastifyReply, result: Reply<unknown> | RawReply): void => {
+  const finish = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    result: Reply<unknown> | RawReply,
+    replayed = false,
+  ): void => {
     if ('raw' in result) {
       replier.raw(request, reply, result)
       return
     }
     if (checkReply && result.data !== undefined) checkReply(result.data)
-    replier.success(request, reply, route, result)
+    replier.success(request, reply, route, result, replayed ? [REPLAYED, 'true'] : undefined)
+  }
+
+  const keyOf = (request: FastifyRequest): string | undefined => {
+    const header = request.headers[IDEMPOTENCY_KEY]
+    return idempotencyKeyOf(Array.isArray(header) ? header[0] : header)
+  }
+
+  const runOnce = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    key: string,
+    input: (messageId: string) => AnyHandlerInput,
+  ): void => {
+    const { deviceId } = (request.notes.auth as AuthOf['jwt']).device
+    const { params, query, body } = input('')
+    idempotency
+      .run(
+        { deviceId, route: route.id, key, fingerprint: fingerprintOf({ params, query, body }) },
+        // `route()` has seen to it that the reply is no raw one
+        async (messageId) => (await route.handler(input(messageId))) as Reply<unknown>,
+      )
+      .then((done) => finish(request, reply, done.reply, done.replayed))
+      .catch((thrown: unknown) => fail(request, reply, thrown))
   }
 
   const run = (request: FastifyRequest, reply: FastifyReply, body: unknown, isForm: boolean): void => {
@@ -103,14 +135,19 @@ export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
       if (checkParams) checkParams(request.params)
       if (checkQuery) checkQuery(request.query)
       if (checkJson) (isForm ? checkForm! : checkJson)(body)
-      const input: AnyHandlerInput = {
+      const input = (messageId?: string): AnyHandlerInput => ({
         params: request.params,
         query: request.query,
         body,
         auth: request.notes.auth,
-        request: new Context(request, reply, baseUrl),
+        request: new Context(request, reply, baseUrl, messageId),
+      })
+      const key = route.idempotent ? keyOf(request) : undefined
+      if (key !== undefined) {
+        runOnce(request, reply, key, input)
+        return
       }
-      const result = route.handler(input)
+      const result = route.handler(input())
       if (result instanceof Promise) {
         result
           .then((settled) => finish(request, reply, settled))

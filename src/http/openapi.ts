@@ -71,6 +71,9 @@ const refusalsOf = (route: Route): readonly RouteError[] => [
           when: `more than ${route.perMinutePerAddress} calls a minute from one address`,
         } as const,
       ]),
+  ...(route.idempotent
+    ? [{ code: 'idempotency_mismatch', when: 'the Idempotency-Key was used with another request' } as const]
+    : []),
   ...route.errors,
   { code: 'internal', when: 'the gateway failed' },
 ]
@@ -137,7 +140,11 @@ const successResponse = (route: Route, schemas: Schemas): Json => {
   for (const type of route.produces ?? []) {
     content[type] = { schema: type.startsWith('text/') ? { type: 'string' } : { type: 'string', format: 'binary' } }
   }
-  return { description: route.success?.description ?? message, headers: { 'X-Request-ID': REQUEST_ID }, content }
+  const headers: Json = {
+    'X-Request-ID': REQUEST_ID,
+    ...(route.idempotent ? { 'Idempotency-Replayed': { $ref: '#/components/headers/IdempotencyReplayed' } } : {}),
+  }
+  return { description: route.success?.description ?? message, headers, content }
 }
 
 const parametersOf = (route: Route, schemas: Schemas): Json[] => {
@@ -152,7 +159,8 @@ const parametersOf = (route: Route, schemas: Schemas): Json[] => {
       schema,
     }))
   }
-  return [...list('path', route.params), ...list('query', route.query)]
+  const header: Json[] = route.idempotent ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []
+  return [...list('path', route.params), ...list('query', route.query), ...header]
 }
 
 const requestBodyOf = (route: Route, schemas: Schemas): Json | undefined => {
@@ -247,6 +255,20 @@ export const buildOpenApi = (
           schema: { type: 'string' },
         },
         RetryAfter: { description: 'Seconds to wait.', schema: { type: 'integer', minimum: 1 } },
+        IdempotencyReplayed: {
+          description: 'On a reply that was given before to the same Idempotency-Key.',
+          schema: { const: 'true' },
+        },
+      },
+      parameters: {
+        IdempotencyKey: {
+          name: 'Idempotency-Key',
+          in: 'header',
+          required: false,
+          description:
+            'Makes a repeat safe: for 24 hours the same request under the same key of this device and endpoint is carried out once, also across a crash, and repeats get the same reply (with `Idempotency-Replayed: true`) and message id. A repeat that comes too early waits. Refusals and failures are not remembered.',
+          schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7E]+$' },
+        },
       },
       schemas: {
         Failure: {

@@ -56,10 +56,16 @@ export class Replier {
     this.#closing = true
   }
 
-  success(request: FastifyRequest, reply: FastifyReply, route: Route, result: Reply<unknown>): void {
+  success(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    route: Route,
+    result: Reply<unknown>,
+    more: HeaderPairs = [],
+  ): void {
     const status = route.success?.status ?? 200
     const text = writeSuccess(status, result.message, result.data, route.repeatDataAtTop === true)
-    this.send(request, reply, status, JSON_TYPE, text, NO_STORE)
+    this.send(request, reply, status, JSON_TYPE, text, more.length === 0 ? NO_STORE : [...NO_STORE, ...more])
   }
 
   raw(request: FastifyRequest, reply: FastifyReply, { raw }: RawReply): void {

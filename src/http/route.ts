@@ -29,6 +29,8 @@ export interface RequestContext {
   readonly ip: string
   /** The request header of that (lower-case) name, the first where there are several. */
   header(name: string): string | undefined
+  /** The id for the message that this request sends, when it came with an Idempotency-Key; else choose one. */
+  readonly messageId: string | undefined
   /** `http://host:port` as the caller wrote it, when it is well-formed. */
   readonly origin: string | undefined
   /** Path prefix under which the API is served: `` or `/api/v1`. */
@@ -121,6 +123,11 @@ interface RouteFacts {
   readonly bodyExample?: unknown
   /** Repeats the fields of `data` at the top level of the reply, beside the envelope's own. */
   readonly repeatDataAtTop?: boolean
+  /**
+   * True: takes an `Idempotency-Key`. The handler must send under `request.messageId` when there is one, and answer what
+   * became of that message when it was sent before.
+   */
+  readonly idempotent?: boolean
   /** Calls per minute of one address; beyond that `rate_limited`. */
   readonly perMinutePerAddress?: number
   /** What else callers must expect. 400, 401, 413, 415, 429 and 500 follow from the other fields. */
@@ -174,6 +181,8 @@ export const route = <
   const declared = Object.keys(spec.params?.properties ?? {})
   if (named.toSorted().join() !== declared.toSorted().join())
     throw new Error(`route ${spec.id}: the path names {${named.join()}}, params {${declared.join()}}`)
+  if (spec.idempotent && (spec.auth !== 'jwt' || spec.produces || spec.method === 'GET'))
+    throw new Error(`route ${spec.id}: an Idempotency-Key needs a device, a JSON reply, and something to do once`)
   return {
     params: undefined,
     query: undefined,

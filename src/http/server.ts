@@ -4,6 +4,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Clock } from '../kernel/clock.ts'
 import { ParleyError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
+import type { IdempotencyRepository } from '../storage/index.ts'
 import type { AccessRegistry } from './access.ts'
 import { adaptRoute } from './adapt.ts'
 import { registerBodyParsers, registerMultipart, takesMultipart } from './bodies.ts'
@@ -12,6 +13,7 @@ import { serveDocs } from './docs.ts'
 import { failureOf } from './envelope.ts'
 import { failureReader } from './failures.ts'
 import { createGuards } from './guards.ts'
+import { Idempotency } from './idempotency.ts'
 import { Replier } from './replier.ts'
 import { requestIdFrom } from './request-id.ts'
 import { newNotes } from './request-notes.ts'
@@ -37,6 +39,7 @@ export interface HttpServerParts {
   readonly routes: readonly Route[]
   readonly access: AccessRegistry
   readonly tokens: DeviceTokens
+  readonly idempotency: IdempotencyRepository
   readonly logger: Logger
   readonly clock: Clock
   /** The OpenAPI document, made on first use; without it `/docs/` is not served. */
@@ -105,6 +108,7 @@ export const createHttpServer = async (parts: HttpServerParts): Promise<FastifyI
   const adaptParts = {
     guards,
     replier,
+    idempotency: new Idempotency({ repository: parts.idempotency, clock, logger }),
     clock,
     bodyLimit,
     baseUrl,

@@ -15,3 +15,18 @@ export const hashSecret = (secret: string): string => createHash('sha256').updat
 /** Compares two strings in time that depends on neither (both are hashed first, so lengths may differ). */
 export const equalInConstantTime = (a: string, b: string): boolean =>
   timingSafeEqual(createHash('sha256').update(a, 'utf8').digest(), createHash('sha256').update(b, 'utf8').digest())
+
+/** An id for a WhatsApp message of ours, as WhatsApp Web's look: `3EB0` and 18 upper-case hex digits. */
+export const newMessageId = (): string => `3EB0${randomBytes(9).toString('hex').toUpperCase()}`
+
+/** Longest id from the wire that is kept as it is, in bytes. WhatsApp's own have 20 to 40. */
+const LONGEST_ID = 512
+
+/**
+ * The id itself, or its SHA-256 when it is over 512 bytes: anybody can write an id of any length on the wire, and an
+ * index of PostgreSQL takes 2.7 KB.
+ */
+export const boundId = (id: string): string =>
+  id.length <= LONGEST_ID / 3 || Buffer.byteLength(id) <= LONGEST_ID
+    ? id
+    : `sha256:${createHash('sha256').update(id, 'utf8').digest('hex')}`

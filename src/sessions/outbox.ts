@@ -2,7 +2,7 @@ import type { EngineSession, EngineSignal, SendOutcome } from '../engine/index.t
 import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
-import type { MessageRepository, MessageRow } from '../storage/index.ts'
+import type { MessageRepository, MessageRow, NewEvent } from '../storage/index.ts'
 import { wordsOfFailure } from './refusals.ts'
 
 /** The device behind an outbox, as far as it matters here. */
@@ -63,7 +63,8 @@ export class Outbox {
   readonly #messages: MessageRepository
   readonly #clock: Clock
   readonly #logger: Logger
-  readonly #onState: (message: MovedRow) => Promise<void>
+  readonly #eventsOf: (message: MovedRow) => readonly NewEvent[]
+  readonly #onEvents: (committed: readonly NewEvent[]) => void
   readonly #lanes = new Map<string, Lane>()
   /** By device and message id: what is in a line. */
   readonly #entries = new Map<string, Entry>()
@@ -73,13 +74,15 @@ export class Outbox {
     readonly messages: MessageRepository
     readonly clock: Clock
     readonly logger: Logger
-    /** A message has moved: writes the `message.status` event. */
-    readonly onState: (message: MovedRow) => Promise<void>
+    /** The `message.status` event of a message that moves; called inside the transaction. */
+    readonly eventsOf: (message: MovedRow) => readonly NewEvent[]
+    readonly onEvents: (committed: readonly NewEvent[]) => void
   }) {
     this.#messages = deps.messages
     this.#clock = deps.clock
     this.#logger = deps.logger
-    this.#onState = deps.onState
+    this.#eventsOf = deps.eventsOf
+    this.#onEvents = deps.onEvents
   }
 
   /** Messages that wait for the server's word. */
@@ -190,8 +193,7 @@ export class Outbox {
         whatsappCode: undefined,
         error: new Error('the device was logged out'),
       })
-    if (this.#clock.now() - row.timestamp * 1000 > GIVE_UP_AFTER_MS)
-      return this.#settle(entry, NO_WORD)
+    if (this.#clock.now() - row.timestamp * 1000 > GIVE_UP_AFTER_MS) return this.#settle(entry, NO_WORD)
     const { connection } = device
     if (!connection) {
       await device.waitUntilOpen(RETURN_WAIT_MS).catch(() => this.#pause(entry, PAUSE_MS))
@@ -237,17 +239,20 @@ export class Outbox {
     entry.fate.resolve(fate)
   }
 
-  /** True when the message moved: then it is told. @throws storage_unavailable */
+  /** True when the message moved, which is told in the same transaction. @throws storage_unavailable */
   async #store(row: MessageRow, fate: Fate): Promise<boolean> {
     const { state } = fate
     const failureCode = fate.state === 'failed' ? fate.whatsappCode : undefined
     const failureReason = fate.state === 'failed' ? wordsOfFailure(failureCode, fate.error?.message) : undefined
-    const { deviceId, chat, messageId } = row
-    const moved = await this.#messages.advance(deviceId, chat, messageId, state, failureCode, failureReason)
-    if (moved)
-      await this.#onState({ ...row, state, failureCode, failureReason }).catch((error: unknown) => {
-        this.#logger.error({ message_id: messageId, reason: messageOf(error) }, 'a status event was not written')
-      })
+    let events: readonly NewEvent[] = []
+    const moved = await this.#messages.advance(row.deviceId, row.chat, row.messageId, state, failureCode, {
+      reason: failureReason,
+      events: () => {
+        events = this.#eventsOf({ ...row, state, failureCode, failureReason })
+        return events
+      },
+    })
+    if (moved) this.#onEvents(events)
     return moved
   }
 

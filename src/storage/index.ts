@@ -6,15 +6,19 @@
 export type * from './port/accounts.ts'
 export type * from './port/deliveries.ts'
 export type * from './port/events.ts'
+export type * from './port/idempotency.ts'
 export type * from './port/messages.ts'
 export type * from './port/signal-keys.ts'
+export type * from './port/stanza-failures.ts'
 export type * from './port/webhooks.ts'
 
 import type { ApiKeyRepository, DeviceRepository, SettingRepository } from './port/accounts.ts'
 import type { DeliveryRepository } from './port/deliveries.ts'
 import type { EventRepository } from './port/events.ts'
+import type { IdempotencyRepository } from './port/idempotency.ts'
 import type { IntakeRepository, MessageRepository } from './port/messages.ts'
 import type { SignalKeyRepository } from './port/signal-keys.ts'
+import type { StanzaFailureRepository } from './port/stanza-failures.ts'
 import type { WebhookRepository } from './port/webhooks.ts'
 
 export interface Storage extends AsyncDisposable {
@@ -28,6 +32,8 @@ export interface Storage extends AsyncDisposable {
   readonly events: EventRepository
   readonly webhooks: WebhookRepository
   readonly deliveries: DeliveryRepository
+  readonly idempotency: IdempotencyRepository
+  readonly stanzaFailures: StanzaFailureRepository
   /** A trivial query. @throws storage_unavailable */
   ping(): Promise<void>
   /** Statements executed since the start; tests use it to show that a request made none. */

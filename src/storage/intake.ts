@@ -47,8 +47,8 @@ export class IntakeStore implements IntakeRepository {
       const isNew =
         record.message !== undefined &&
         (yield* storeMessage(deviceId, conversationId, senderParty?.contactId, record.message, now))
-      const changed = yield* applyReceipts(deviceId, conversationId, record.receipts ?? [], senderParty)
-      const events = record.events({ conversationId, chatParty, senderParty, changed, isNew })
+      const { changed, moved } = yield* applyReceipts(deviceId, conversationId, record.receipts ?? [], senderParty)
+      const events = record.events({ conversationId, chatParty, senderParty, changed, moved, isNew })
       return yield* appendEvents(bulk, deviceId, events, now)
     }, deviceId)
   }

@@ -1,12 +1,22 @@
 import type { Clock } from '../kernel/clock.ts'
 import { ParleyError } from '../kernel/errors.ts'
+import type { Bulk } from './bulk.ts'
 import { resolveParty } from './contacts.ts'
 import { conversationOf, partyOfChat } from './conversations.ts'
 import { type Database, query, queryOne, sql, type Work } from './database.ts'
 import { lockDevice } from './device-lock.ts'
-import { deviceGone } from './events.ts'
-import { mayAdvance } from './message-state.ts'
-import type { MessageRepository, MessageRow, MessageState, NewMessage, PartyNames } from './port/messages.ts'
+import { appendEvents, deviceGone } from './events.ts'
+import { mayAdvance, type ReceiptTimes } from './message-state.ts'
+import type { NewEvent } from './port/events.ts'
+import type {
+  DescribedMessage,
+  MessageRepository,
+  MessageRow,
+  MessageState,
+  NewMessage,
+  PartyNames,
+  RecipientReceipts,
+} from './port/messages.ts'
 import { setState } from './receipts.ts'
 
 interface MessageRecord {
@@ -25,6 +35,7 @@ interface MessageRecord {
   readonly timestamp: number
   readonly state: MessageState
   readonly failure_code: number | null
+  readonly failure_reason: string | null
   readonly content: Uint8Array | null
 }
 
@@ -43,13 +54,14 @@ const toRow = (record: MessageRecord): MessageRow => ({
   timestamp: record.timestamp,
   state: record.state,
   failureCode: record.failure_code ?? undefined,
+  ...(record.failure_reason === null ? {} : { failureReason: record.failure_reason }),
   content: record.content ?? undefined,
 })
 
 /** Rows with the sender's contact as it is now, after merges. */
 const SELECT = `select m.id, m.device_id, m.conversation_id, m.chat, m.message_id, m.sender,
   coalesce(c.alias_of, m.sender_contact_id) as sender_contact_id, m.from_me, m.type, m.text, m.quoted_message_id,
-  m.push_name, m.timestamp, m.state, m.failure_code, m.content
+  m.push_name, m.timestamp, m.state, m.failure_code, m.failure_reason, m.content
   from messages m left join contacts c on c.device_id = m.device_id and c.contact_id = m.sender_contact_id`
 
 /** The chat under the name given, or under the person's other name. Takes the chat, then (device, chat) three times. */
@@ -70,6 +82,20 @@ const findAnywhere = sql(
 const findInChat = sql(
   'messages_find_in_chat',
   `${SELECT} where m.device_id = ? and m.message_id = ? and ${IN_CHAT} order by m.from_me desc, m.id limit 1`,
+)
+const MOST_COPIES = 50
+const describeAnywhere = sql(
+  'messages_describe',
+  `${SELECT} where m.device_id = ? and m.message_id = ? order by m.from_me desc, m.id limit ${MOST_COPIES}`,
+)
+const readReceipts = sql(
+  'receipts_read',
+  `select recipient, delivered_at, read_at, played_at from message_receipts where message_row = ?
+   order by recipient_key limit 2000`,
+)
+const findStale = sql(
+  'messages_stale',
+  `${SELECT} where m.state = 'accepted' and m.timestamp < ? order by m.id limit ?`,
 )
 const findPending = sql(
   'messages_pending',
@@ -152,10 +178,12 @@ export function* storeMessage(
 /** Outgoing messages and look-ups. */
 export class MessageStore implements MessageRepository {
   readonly #database: Database
+  readonly #bulk: Bulk
   readonly #clock: Clock
 
-  constructor(parts: { readonly database: Database; readonly clock: Clock }) {
+  constructor(parts: { readonly database: Database; readonly bulk: Bulk; readonly clock: Clock }) {
     this.#database = parts.database
+    this.#bulk = parts.bulk
     this.#clock = parts.clock
   }
 
@@ -189,11 +217,16 @@ export class MessageStore implements MessageRepository {
     messageId: string,
     state: MessageState,
     failureCode?: number,
+    more?: { readonly reason?: string | undefined; events(): readonly NewEvent[] },
   ): Promise<boolean> {
+    const [bulk, now] = [this.#bulk, this.#clock.now()]
     return this.#database.write(function* () {
+      if (more) yield* lockDevice(deviceId)
       const found = yield* queryOne<MessageRecord>(findInChat, deviceId, messageId, ...inChat(deviceId, chat))
       if (!found || !mayAdvance(found.state, state)) return false
-      yield* query(setState, state, state === 'failed' ? failureCode : null, found.id)
+      const [code, reason] = state === 'failed' ? [failureCode, more?.reason] : []
+      yield* query(setState, state, code, reason, found.id)
+      if (more) yield* appendEvents(bulk, deviceId, more.events(), now)
       return true
     }, deviceId)
   }
@@ -206,8 +239,39 @@ export class MessageStore implements MessageRepository {
     return record && toRow(record)
   }
 
+  async describe(
+    deviceId: string,
+    messageId: string,
+    chat?: string,
+  ): Promise<DescribedMessage | 'ambiguous' | undefined> {
+    return this.#database.readAll(
+      (function* () {
+        const found =
+          chat === undefined
+            ? yield* query<MessageRecord>(describeAnywhere, deviceId, messageId)
+            : yield* query<MessageRecord>(findInChat, deviceId, messageId, ...inChat(deviceId, chat))
+        const [first] = found
+        if (!first) return undefined
+        if (found.some((one) => one.conversation_id !== first.conversation_id)) return 'ambiguous'
+        const receipts = yield* query<ReceiptTimes & { readonly recipient: string }>(readReceipts, first.id)
+        return { message: toRow(first), receipts: receipts.map(toReceipts) }
+      })(),
+    )
+  }
+
   async pending(deviceId: string, limit: number): Promise<readonly MessageRow[]> {
     const records = await this.#database.read<MessageRecord>(findPending, deviceId, limit)
     return records.map(toRow)
   }
+
+  async stale(before: number, limit: number): Promise<readonly MessageRow[]> {
+    return (await this.#database.read<MessageRecord>(findStale, before, limit)).map(toRow)
+  }
 }
+
+const toReceipts = (times: ReceiptTimes & { readonly recipient: string }): RecipientReceipts => ({
+  recipient: times.recipient,
+  deliveredAt: times.delivered_at ?? undefined,
+  readAt: times.read_at ?? undefined,
+  playedAt: times.played_at ?? undefined,
+})

@@ -6,6 +6,7 @@ import { type DatabaseUri, parseDatabaseUri } from './database-uri.ts'
 import { DeliveryStore } from './deliveries.ts'
 import { DeviceStore } from './devices.ts'
 import { EventStore } from './events.ts'
+import { IdempotencyStore } from './idempotency.ts'
 import type { Storage } from './index.ts'
 import { IntakeStore } from './intake.ts'
 import { Keyring, rewrapDataKeys, type StorageSecret } from './keyring.ts'
@@ -16,6 +17,7 @@ import { openPostgres } from './postgres/open.ts'
 import { createSettings } from './settings.ts'
 import { SignalKeyStore } from './signal-keys.ts'
 import { openSqlite } from './sqlite/open.ts'
+import { StanzaFailureStore } from './stanza-failures.ts'
 import { WebhookStore } from './webhooks.ts'
 
 export interface OpenStorage {
@@ -60,11 +62,13 @@ export const openStorage = async (options: OpenStorage): Promise<Storage> => {
     devices: new DeviceStore({ database, keyring, forgetKeys }),
     settings: createSettings(database),
     signalKeys,
-    messages: new MessageStore({ database, clock }),
+    messages: new MessageStore({ database, bulk, clock }),
     intake: new IntakeStore({ database, bulk, clock }),
     events: new EventStore({ database, bulk, clock }),
     webhooks: new WebhookStore({ database, keyring }),
     deliveries: new DeliveryStore({ database, dialect: opened.deliveries }),
+    idempotency: new IdempotencyStore({ database, clock }),
+    stanzaFailures: new StanzaFailureStore({ database, keyring, clock }),
     ownerEpoch: epoch,
     ping: async () => {
       for (const one of databases) await one.read(ping)

@@ -1,6 +1,6 @@
 import { query, queryOne, sql, type Work } from './database.ts'
 import { isNewReceipt, mayAdvance, type ReceiptTimes } from './message-state.ts'
-import type { MessageState, ReceiptChange, ResolvedParty } from './port/messages.ts'
+import type { MessageState, MovedMessage, ReceiptChange, ResolvedParty } from './port/messages.ts'
 
 interface Target {
   readonly id: number
@@ -33,19 +33,24 @@ const put = {
     'insert into message_receipts (message_row, recipient_key, recipient, played_at) values (?, ?, ?, ?) on conflict (message_row, recipient_key) do update set played_at = excluded.played_at',
   ),
 }
-export const setState = sql('messages_state', 'update messages set state = ?, failure_code = ? where id = ?')
+export const setState = sql(
+  'messages_state',
+  'update messages set state = ?, failure_code = ?, failure_reason = ? where id = ?',
+)
 
 /**
  * Inside a unit that holds the device's lock: takes receipts for messages of one conversation; answers those that said
- * something new. A group message's state is the furthest that any recipient reached. `times` in ms.
+ * something new, and the messages of ours that moved. A group message's state is the furthest that any recipient
+ * reached. `times` in ms.
  */
 export function* applyReceipts(
   deviceId: string,
   conversationId: string,
   receipts: readonly ReceiptChange[],
   party: ResolvedParty | undefined,
-): Work<readonly ReceiptChange[]> {
+): Work<{ readonly changed: readonly ReceiptChange[]; readonly moved: readonly MovedMessage[] }> {
   const changed: ReceiptChange[] = []
+  const moved: MovedMessage[] = []
   for (const receipt of receipts) {
     const target = yield* queryOne<Target>(findTarget, deviceId, receipt.messageId, conversationId)
     // To an incoming message only our own account's reading adds anything.
@@ -55,8 +60,10 @@ export function* applyReceipts(
     const known = yield* queryOne<ReceiptTimes & { recipient_key: string }>(findTimes, target.id, key, deviceId, key)
     if (!isNewReceipt(known, receipt.receipt)) continue
     yield* query(put[receipt.receipt], target.id, known?.recipient_key ?? key, receipt.recipient, receipt.at)
-    if (mayAdvance(target.state, receipt.receipt)) yield* query(setState, receipt.receipt, null, target.id)
     changed.push(receipt)
+    if (!mayAdvance(target.state, receipt.receipt)) continue
+    yield* query(setState, receipt.receipt, null, null, target.id)
+    if (target.from_me) moved.push({ messageId: receipt.messageId, state: receipt.receipt })
   }
-  return changed
+  return { changed, moved }
 }

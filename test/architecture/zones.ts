@@ -67,6 +67,7 @@ const ZONES: readonly { readonly zone: string; readonly files: RegExp; readonly 
       'feature tools',
     ],
   },
+  { zone: 'housekeeping', files: /^src\/housekeeping\.ts$/, mayImport: ['kernel'] },
   { zone: 'main', files: /^src\/main\.ts$/, mayImport: ['kernel', 'config', 'observability', 'compose'] },
 ]
 

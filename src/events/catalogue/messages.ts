@@ -148,7 +148,8 @@ export const messageUndecryptable = event({
 export const messageStatus = event({
   name: 'message.status',
   category: 'Messages',
-  description: 'A message sent through the API reached its next state at WhatsApp, or failed for good.',
+  description:
+    'A message that this account sent reached its next state, or failed for good. In a group the first recipient to get there counts.',
   payload: Type.Object({
     message_id: text('The id that the send answered'),
     chat: chatFields.chat,
@@ -165,6 +166,7 @@ export const messageStatus = event({
       { description: '`server_ack`: WhatsApp has it; `failed`: it will not be sent' },
     ),
     failure_code: orNull(Type.Integer(), "WhatsApp's code when `failed`"),
+    failure: textOrNull('Why, in words, when `failed`'),
     timestamp: unixSeconds('Seconds since the epoch of the change'),
   }),
   example: {
@@ -173,6 +175,7 @@ export const messageStatus = event({
     conversation_id: CONVERSATION,
     status: 'server_ack',
     failure_code: null,
+    failure: null,
     timestamp: 1795348801,
   },
 })

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { NOT_BLANK } from '../../http/route.ts'
+import { TimeOrNull } from '../common.ts'
 
 /** WhatsApp's own clients stop here. */
 export const MOST_TEXT_BYTES = 65_536
@@ -35,10 +36,58 @@ export const SentMessage = Type.Object(
   {
     message_id: Type.String(),
     chat_jid: Type.String({ description: 'The chat as WhatsApp addresses it' }),
-    status: Type.Enum(['accepted', 'server_ack'], {
-      description: 'server_ack: WhatsApp has it; accepted: it is stored here and will go out',
+    status: Type.Enum(['accepted', 'server_ack', 'delivered', 'read', 'played'], {
+      description:
+        'server_ack: WhatsApp has it; accepted: it is stored here and will go out. Further only when a repeat after a crash finds the message on its way',
     }),
     timestamp: Type.Integer({ description: 'Seconds since the epoch' }),
   },
   { title: 'SentMessage' },
+)
+
+export const MessageParams = Type.Object({
+  message_id: Type.String({ minLength: 1, maxLength: 128, description: 'WhatsApp id of the message' }),
+})
+
+export const MessageQuery = Type.Object({
+  chat_jid: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 255,
+      description: 'The chat of the message; needed only when several chats have one of that id',
+    }),
+  ),
+})
+
+export const MessageState = Type.Object(
+  {
+    message_id: Type.String(),
+    chat_jid: Type.String({ description: 'The chat as WhatsApp addresses it' }),
+    conversation_id: Type.String({ format: 'uuid', description: 'As in events' }),
+    from_me: Type.Boolean(),
+    type: Type.String({ description: 'text, image, ..., undecryptable, unknown: as in `message.received`' }),
+    text: Type.Union([Type.String(), Type.Null()], { description: 'The text or caption' }),
+    timestamp: Type.Integer({ description: 'Seconds since the epoch' }),
+    status: Type.Enum(['accepted', 'server_ack', 'delivered', 'read', 'played', 'failed', 'received'], {
+      description:
+        'Of our own: accepted (stored here), server_ack (WhatsApp has it), delivered, read, played, or failed for good; in a group the furthest that any recipient got. Of others: received, then read or played by us on another device',
+    }),
+    failure: Type.Union([
+      Type.Object({
+        whatsapp_code: Type.Union([Type.Integer(), Type.Null()]),
+        message: Type.String({ description: 'Why it failed, in words' }),
+      }),
+      Type.Null(),
+    ]),
+    receipts: Type.Array(
+      Type.Object({
+        recipient: Type.String({ description: 'JID of the recipient as the receipt named them' }),
+        delivered_at: TimeOrNull,
+        read_at: TimeOrNull,
+        played_at: TimeOrNull,
+      }),
+      { description: 'One entry per recipient who has sent a receipt, at most 2000' },
+    ),
+  },
+  { title: 'MessageState' },
 )

@@ -94,6 +94,7 @@ const open = async (more: { readonly enabled?: boolean } = {}) => {
     routes: webhookRoutes({ storage, subscriptions, events, dispatcher, guard, clock, maxWebhooksPerDevice: 3 }),
     access: accounts,
     tokens,
+    idempotency: storage.idempotency,
     logger: silentLogger,
     clock,
     validateReplies: true,

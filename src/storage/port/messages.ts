@@ -20,6 +20,8 @@ export interface MessageRow {
   readonly state: MessageState
   /** WhatsApp's code when `failed`. */
   readonly failureCode: number | undefined
+  /** Why in words, when `failed`. */
+  readonly failureReason?: string | undefined
   /** Encoded `Message` protobuf. */
   readonly content: Uint8Array | undefined
 }
@@ -52,6 +54,26 @@ export interface ReceiptChange {
   readonly at: number
 }
 
+/** How far a message got with one recipient. */
+export interface RecipientReceipts {
+  /** Bare JID, as the first receipt named them. */
+  readonly recipient: string
+  readonly deliveredAt: number | undefined
+  readonly readAt: number | undefined
+  readonly playedAt: number | undefined
+}
+
+export interface DescribedMessage {
+  readonly message: MessageRow
+  readonly receipts: readonly RecipientReceipts[]
+}
+
+/** A message of ours that got to its next state. */
+export interface MovedMessage {
+  readonly messageId: string
+  readonly state: 'delivered' | 'read' | 'played'
+}
+
 /** One incoming stanza's worth of writes. */
 export interface IntakeRecord {
   /** The same key of the same device a second time changes nothing. */
@@ -75,6 +97,8 @@ export interface IntakeIds {
   readonly senderParty: ResolvedParty | undefined
   /** Receipts that changed a state or a recipient's row, for messages we know. */
   readonly changed: readonly ReceiptChange[]
+  /** Messages of ours that these receipts brought to their next state. */
+  readonly moved: readonly MovedMessage[]
   /** True when the message row was new (or healed an undecryptable one). */
   readonly isNew: boolean
 }
@@ -99,9 +123,19 @@ export interface MessageRepository {
     messageId: string,
     state: MessageState,
     failureCode?: number,
+    more?: {
+      /** Why in words, when `failed`. */
+      readonly reason?: string | undefined
+      /** Told of the step in the same transaction, when there is one; called inside it, must not wait. */
+      events(): readonly NewEvent[]
+    },
   ): Promise<boolean>
   /** By id, in the named chat or in any; own messages first. */
   find(deviceId: string, messageId: string, chat?: string): Promise<MessageRow | undefined>
+  /** A message with what its recipients did; `ambiguous` when several chats have one of that id and none was named. */
+  describe(deviceId: string, messageId: string, chat?: string): Promise<DescribedMessage | 'ambiguous' | undefined>
   /** Outgoing messages still `accepted`, oldest first. */
   pending(deviceId: string, limit: number): Promise<readonly MessageRow[]>
+  /** The same of all devices: those with a timestamp before `before` (seconds). */
+  stale(before: number, limit: number): Promise<readonly MessageRow[]>
 }

@@ -4,8 +4,10 @@ import type {
   ApiKeyRow,
   DeliveryRepository,
   DeliveryStats,
+  DescribedMessage,
   DeviceRepository,
   DeviceRow,
+  MessageRepository,
   SettingRepository,
   Storage,
   WebhookRepository,
@@ -190,6 +192,16 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
     stats: async () => {
       this.#execute()
       return this.deliveryStats
+    },
+  }
+
+  /** Messages by id, as `describe` answers them. */
+  readonly messageStates = new Map<string, DescribedMessage | 'ambiguous'>()
+  readonly messages: Pick<MessageRepository, 'describe'> = {
+    describe: async (_, messageId, chat) => {
+      this.#execute()
+      const found = this.messageStates.get(messageId)
+      return found === 'ambiguous' || chat === undefined || found?.message.chat === chat ? found : undefined
     },
   }
 

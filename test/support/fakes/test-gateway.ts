@@ -11,6 +11,7 @@ import { AddressGuard } from '../../../src/webhooks/address-guard.ts'
 import { Subscriptions } from '../../../src/webhooks/subscriptions.ts'
 import { FakeClock } from '../fake-clock.ts'
 import { FakeSessions } from './fake-sessions.ts'
+import { MemoryIdempotency } from './memory-idempotency.ts'
 import { MemoryStorage } from './memory-storage.ts'
 
 export const ADMIN_SECRET = 'admin-secret-of-the-tests-0123456789'
@@ -43,6 +44,7 @@ export class TestGateway implements AsyncDisposable {
   readonly accounts: Accounts
   readonly tokens: DeviceTokens
   readonly version: FakeVersion
+  readonly idempotency: MemoryIdempotency
 
   private constructor(
     parts: Omit<TestGateway, 'call' | 'admin' | 'newKey' | 'newDevice' | typeof Symbol.asyncDispose>,
@@ -56,6 +58,7 @@ export class TestGateway implements AsyncDisposable {
     this.accounts = parts.accounts
     this.tokens = parts.tokens
     this.version = parts.version
+    this.idempotency = parts.idempotency
   }
 
   static async open(options: TestGatewayOptions = {}): Promise<TestGateway> {
@@ -65,6 +68,7 @@ export class TestGateway implements AsyncDisposable {
     const accounts = await Accounts.open(storage)
     const tokens = new DeviceTokens({ secret: JWT_SECRET, clock })
     const version = new FakeVersion()
+    const idempotency = new MemoryIdempotency()
     const routes = [
       ...allRoutes({
         storage: {
@@ -72,6 +76,7 @@ export class TestGateway implements AsyncDisposable {
           devices: accounts.devices,
           webhooks: storage.webhooks,
           deliveries: storage.deliveries as never,
+          messages: storage.messages,
           ping: () => storage.ping(),
         },
         sessions,
@@ -103,12 +108,24 @@ export class TestGateway implements AsyncDisposable {
       routes,
       access: accounts,
       tokens,
+      idempotency,
       logger: options.logger ?? silentLogger,
       clock,
       document: () => buildOpenApi(routes, [], { version: '9.9.9', baseUrl: http.baseUrl }),
       validateReplies: true,
     })
-    return new TestGateway({ app, baseUrl: http.baseUrl, routes, storage, sessions, clock, accounts, tokens, version })
+    return new TestGateway({
+      app,
+      baseUrl: http.baseUrl,
+      routes,
+      storage,
+      sessions,
+      clock,
+      accounts,
+      tokens,
+      version,
+      idempotency,
+    })
   }
 
   async call(
