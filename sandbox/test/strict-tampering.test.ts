@@ -97,3 +97,19 @@ test('a phone that cannot open a message gets it again from the companion that w
     world.expectProblems('undecryptable', new RegExp(id))
   }
 })
+
+test('an own companion that cannot open a copy gets it again, still as a copy of the chat', async () => {
+  await using world = await World.start()
+  const [ann, ben] = [world.person('Ann'), world.person('Ben')]
+  await using web = await world.companion(ann)
+  await using tablet = await world.companion(ann)
+  for (let count = 0; count < 4; count += 1) await tablet.news.take()
+  await web.notifications.take(({ attrs }) => attrs.type === 'devices')
+  await Promise.all([web.settle(), tablet.settle()])
+  ann.phone.goOffline()
+  world.sandbox.service.faults.arm({ kind: 'tamper', target: 'enc', account: ann.account })
+  const id = await web.sendText(ben.account.lidJid, 'for my tablet too')
+  await tablet.expectViolation('undecryptable')
+  const copy = await tablet.messages.take()
+  assert.deepEqual([copy.id, copy.text, copy.fromMe, copy.chat], [id, 'for my tablet too', true, ben.account.lidJid])
+})

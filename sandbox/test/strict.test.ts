@@ -54,6 +54,25 @@ test('two companions of one person each see what the other sends and what comes 
   for (const client of [first, second]) assert.equal((await client.messages.take()).text, 'to both')
 })
 
+test('texts that cross each other all arrive, each once and in its order', async () => {
+  await using world = await World.start()
+  const [ann, ben] = [world.person('Ann'), world.person('Ben')]
+  await using annWeb = await world.companion(ann)
+  await using benWeb = await world.companion(ben)
+  const texts = Array.from({ length: 20 }, (_, index) => `burst ${index}`)
+  const burst = async (from: StrictClient, chat: string) => {
+    for (const text of texts) await from.sendText(chat, text)
+  }
+  await Promise.all([burst(annWeb, ben.account.lidJid), burst(benWeb, ann.account.lidJid)])
+  for (const web of [annWeb, benWeb]) {
+    const arrived: (string | undefined)[] = []
+    while (arrived.length < texts.length) arrived.push((await web.messages.take(({ fromMe }) => !fromMe)).text)
+    assert.deepEqual(arrived, texts)
+    await web.settle()
+    assert.deepEqual(web.messages.entries, [])
+  }
+})
+
 test('a note to oneself reaches the other own devices only', async () => {
   await using world = await World.start()
   const ann = world.person('Ann')

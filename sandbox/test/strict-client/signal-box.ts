@@ -11,6 +11,7 @@ import {
 } from 'whatsapp-rust-bridge'
 import { type KeyPair, newKeyPair, signatureFits, typed } from './curve.ts'
 import { readFields } from './protobuf.ts'
+import { joinRecord, splitRecord } from './session-record.ts'
 import { sameBytes } from './symmetric.ts'
 import { demand, Violation } from './violation.ts'
 
@@ -95,8 +96,7 @@ export class SignalBox {
 
   encrypt(remote: Remote, plain: Uint8Array): Promise<{ readonly type: 'pkmsg' | 'msg'; readonly body: Buffer }> {
     return this.#run(async () => {
-      const cipher = new SessionCipher(this.#storage, new ProtocolAddress(remote.user, remote.device))
-      const { type, body } = await cipher.encrypt(plain)
+      const { type, body } = await this.#cipherFor(remote).encrypt(plain)
       return { type: type === PKMSG ? 'pkmsg' : 'msg', body: Buffer.from(body) }
     })
   }
@@ -104,10 +104,39 @@ export class SignalBox {
   /** @throws Violation `undecryptable`, `identity` */
   decrypt(remote: Remote, type: string, body: Uint8Array): Promise<Uint8Array> {
     return this.#run(() => {
-      if (type === 'pkmsg') this.pinIdentity(remote, identityIn(body))
-      const cipher = new SessionCipher(this.#storage, new ProtocolAddress(remote.user, remote.device))
-      return type === 'pkmsg' ? cipher.decryptPreKeyWhisperMessage(body) : cipher.decryptWhisperMessage(body)
+      if (type !== 'pkmsg') return this.#decryptInAnySession(remote, body)
+      this.pinIdentity(remote, identityIn(body))
+      return this.#cipherFor(remote).decryptPreKeyWhisperMessage(body)
     })
+  }
+
+  /**
+   * Tries one session state after the other, each alone. Left to itself the bridge keeps what a failed attempt did to the
+   * state in use, when an older one succeeds: where two first messages crossed, both sides lose a session that way.
+   */
+  async #decryptInAnySession(remote: Remote, body: Uint8Array): Promise<Uint8Array> {
+    const name = nameOf(remote)
+    const record = this.#sessions.get(name)
+    demand(record !== undefined, 'undecryptable', `no session with ${name}`)
+    const states = splitRecord(record)
+    let failure: unknown
+    for (const [position, state] of states.entries()) {
+      this.#sessions.set(name, joinRecord([state]))
+      try {
+        const plain = await this.#cipherFor(remote).decryptWhisperMessage(body)
+        const [used] = splitRecord(this.#sessions.get(name)!)
+        this.#sessions.set(name, joinRecord([used!, ...states.toSpliced(position, 1)]))
+        return plain
+      } catch (error) {
+        failure ??= error
+        this.#sessions.set(name, record)
+      }
+    }
+    throw failure
+  }
+
+  #cipherFor({ user, device }: Remote): SessionCipher {
+    return new SessionCipher(this.#storage, new ProtocolAddress(user, device))
   }
 
   /** Encrypts for a group; the distribution is what holders of it need to read this very message. */
