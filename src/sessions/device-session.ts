@@ -118,8 +118,7 @@ export class DeviceSession {
       return { kind: 'already_linked' }
     }
     const running = this.pairing
-    if (running && running.request.method === 'qr' && request.method === 'qr')
-      return { kind: 'offer', offer: await running.offer() }
+    if (running?.takesIn(request)) return { kind: 'offer', offer: await running.offer() }
     if (running) {
       const message = 'another linking took its place'
       running.fail('expired', message)

@@ -46,6 +46,15 @@ export class Pairing {
     return passkey ? { state: 'passkey_required', passkey } : this.#state
   }
 
+  /**
+   * Whether a caller who wants this joins what is under way. Once the phone has taken the code, asking for a QR code must
+   * not undo that: the page that shows the passkey steps asks so. A new pairing code does begin anew.
+   */
+  takesIn(request: LinkRequest): boolean {
+    if (this.#state.state === 'finishing') return true
+    return request.method === 'qr' && (this.request.method === 'qr' || this.#state.state === 'passkey_required')
+  }
+
   get isOver(): boolean {
     return this.#state.state === 'linked' || this.#state.state === 'failed'
   }

@@ -124,7 +124,7 @@ export class PasskeyLinking implements PasskeyPort {
       ])
     } catch (error) {
       this.#move(attempt, 'waiting_for_assertion')
-      throw toEngineError(error, 'handing over the passkey assertion')
+      throw refusalOf(error, 'handing over the passkey assertion')
     }
     return this.status()!
   }
@@ -136,7 +136,7 @@ export class PasskeyLinking implements PasskeyPort {
       await this.#sendPairingRequest(attempt)
     } catch (error) {
       this.#move(attempt, 'confirm')
-      throw toEngineError(error, 'confirming the passkey linking')
+      throw refusalOf(error, 'confirming the passkey linking')
     }
     return this.status()!
   }
@@ -269,6 +269,16 @@ interface Attempt {
   nonce: Buffer | undefined
   encryptionKey: Buffer | undefined
   proven: boolean
+}
+
+/** A 403 here says that the assertion or the pairing does not hold, and nothing about what the caller may do. */
+const refusalOf = (thrown: unknown, doing: string): ParleyError => {
+  const error = toEngineError(thrown, doing)
+  if (error.code !== 'forbidden') return error
+  return new ParleyError('whatsapp_refused', `WhatsApp refused: ${messageOf(thrown)}`, {
+    ...(error.data ? { data: error.data } : {}),
+    cause: thrown,
+  })
 }
 
 const leaf = (tag: string, content: Uint8Array): BinaryNode => ({ tag, attrs: {}, content })
