@@ -19,7 +19,7 @@ export interface Call {
   /** Sent as JSON. */
   readonly body?: unknown
   /** Sent as it is. */
-  readonly raw?: BodyInit
+  readonly raw?: string | URLSearchParams | FormData
 }
 
 /** Calls the gateway; every reply is held against what all replies have in common, and recorded. */

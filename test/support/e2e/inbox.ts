@@ -71,8 +71,8 @@ export class WebhookInbox implements AsyncDisposable {
     assert.deepEqual(this.#faults, [], 'events that miss their schema')
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.receiver[Symbol.asyncDispose]()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.receiver[Symbol.asyncDispose]()
   }
 }
 

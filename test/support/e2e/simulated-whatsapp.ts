@@ -79,7 +79,7 @@ export class SimulatedWhatsApp implements AsyncDisposable {
     assert.deepEqual(unexpected, [], 'the simulated WhatsApp found fault with something')
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.process[Symbol.asyncDispose]()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process[Symbol.asyncDispose]()
   }
 }
