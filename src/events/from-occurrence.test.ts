@@ -162,6 +162,29 @@ describe('a receipt', () => {
     assert.equal(drafts[0]?.occurredAt, 1795348801000)
   })
 
+  test('that brings a message of ours to its next state tells that too, after the receipt', () => {
+    const drafts = eventsOf(receipt, { ...ids, moved: [{ messageId: '3EB0AB', state: 'delivered' }] }, account)
+    assert.deepEqual(
+      drafts.map((draft) => [draft.type, draft.payload.message_id]),
+      [
+        ['message.delivered', '3EB0AA'],
+        ['message.delivered', '3EB0AB'],
+        ['message.status', '3EB0AB'],
+      ],
+    )
+    const { payload, orderKey, dedupeKey } = drafts[2]!
+    assert.deepEqual(payload, {
+      message_id: '3EB0AB',
+      chat: PN,
+      conversation_id: CONVERSATION,
+      status: 'delivered',
+      failure_code: null,
+      failure: null,
+      timestamp: 1795348801,
+    })
+    assert.deepEqual([orderKey, dedupeKey], [CONVERSATION, `message.status ${CONVERSATION} 3EB0AB delivered`])
+  })
+
   test('of each kind has its own event', () => {
     const typeOf = (kind: ReceiptOccurrence['receipt']) =>
       eventsOf({ ...receipt, receipt: kind }, ids, account)[0]?.type
