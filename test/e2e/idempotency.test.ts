@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import BetterSqlite3 from 'better-sqlite3'
+import type { Device } from '../support/e2e/device.ts'
+import type { Phone } from '../support/e2e/phone.ts'
+import { Stage } from '../support/e2e/stage.ts'
+
+describe('a send under an Idempotency-Key', () => {
+  let stage: Stage
+  let ada: Device
+  let ben: Phone
+
+  before(async () => {
+    stage = await Stage.open()
+    ben = await stage.whatsapp.person('Ben')
+    ada = (await stage.linked('Ada')).device
+  })
+  after(() => stage?.[Symbol.asyncDispose]())
+
+  const send = (key: string, text: string, to = ben.number) =>
+    ada.call('POST', `/chats/${to}/messages`, { headers: { 'idempotency-key': key }, body: { text } })
+
+  /** Behind the back of a stopped gateway. */
+  const change = (sql: string, ...values: string[]): number => {
+    const database = new BetterSqlite3(stage.databaseUri.slice('sqlite:'.length))
+    try {
+      return database.prepare(sql).run(...values).changes
+    } finally {
+      database.close()
+    }
+  }
+
+  const copiesOf = async (text: string) => (await ben.messages()).filter((message) => message.text === text)
+
+  test('many repeats at once and one after a restart: one message, one id, one reply', async () => {
+    const replies = await Promise.all(Array.from({ length: 8 }, () => send('a', 'only once')))
+    assert.deepEqual(new Set(replies.map(({ status }) => status)), new Set([200]))
+    assert.equal(new Set(replies.map(({ text }) => text)).size, 1)
+    await stage.restart()
+    const again = await send('a', 'only once')
+    assert.equal(again.headers.get('idempotency-replayed'), 'true')
+    assert.equal(again.text, replies[0]!.text)
+    await ben.message('only once')
+    assert.equal((await copiesOf('only once')).length, 1)
+    const other = await send('a', 'something else')
+    assert.deepEqual([other.status, other.data.error_code], [422, 'idempotency_mismatch'])
+  })
+
+  test('a crash after the send: the repeat answers what became of the message', async () => {
+    const first = await send('b', 'sent before the crash')
+    await ada.event('message.status', { message_id: first.data.message_id, status: 'delivered' })
+    await stage.stop()
+    // as if the process had ended before the reply was kept
+    assert.equal(change("update idempotency set reply = null where key = 'b'"), 1)
+    await stage.start()
+    const again = await send('b', 'sent before the crash')
+    assert.deepEqual([again.data.message_id, again.data.status], [first.data.message_id, 'delivered'])
+    assert.equal(again.headers.get('idempotency-replayed'), null)
+    assert.equal((await copiesOf('sent before the crash')).length, 1)
+    assert.equal((await send('b', 'sent before the crash')).headers.get('idempotency-replayed'), 'true')
+  })
+
+  test('a crash before the message was accepted: the repeat sends it under the id that was chosen then', async () => {
+    const first = await send('c', 'lost row')
+    await ben.message('lost row')
+    await stage.stop()
+    assert.equal(change("update idempotency set reply = null where key = 'c'"), 1)
+    assert.equal(change('delete from messages where message_id = ?', first.data.message_id), 1)
+    await stage.start()
+    await ada.untilConnected()
+    const again = await send('c', 'lost row')
+    assert.equal(again.status, 200)
+    assert.equal(again.data.message_id, first.data.message_id)
+    // the other side shows one message for one id
+    assert.equal((await copiesOf('lost row')).length, 1)
+  })
+
+  test('a number that is not on WhatsApp is refused and not remembered', async () => {
+    const refused = await send('d', 'hello', '4915199999999')
+    assert.equal(refused.status, 422)
+    assert.equal(refused.data.error_code, 'not_on_whatsapp')
+    assert.equal((await send('d', 'hello')).status, 200)
+  })
+
+  test('a message tells its state and each step of it', async () => {
+    const { message_id } = await ada.send(ben, 'how far are you')
+    const stateOf = async () => (await ada.ok('GET', `/messages/${message_id}`)).data
+    await ada.event('message.status', { message_id, status: 'delivered' })
+    const delivered = await stateOf()
+    assert.deepEqual(
+      [delivered.status, delivered.from_me, delivered.text, delivered.failure],
+      ['delivered', true, 'how far are you', null],
+    )
+    assert.equal(delivered.receipts.length, 1)
+    assert.ok(delivered.receipts[0].delivered_at)
+    await ben.read((await ada.status()).jid?.split(/[:@]/)[0] ?? ada.id, message_id).catch(() => undefined)
+  })
+})
