@@ -1,6 +1,11 @@
-/** The last value of each field of a protobuf message; numbers for varints, bytes for length-delimited ones. */
-export const fieldsOf = (bytes: Uint8Array): Map<number, number | Uint8Array> => {
-  const fields = new Map<number, number | Uint8Array>()
+export interface ProtobufField {
+  readonly field: number
+  /** A number for a varint, bytes for what has a length. */
+  readonly value: number | Uint8Array
+}
+
+/** The fields of a protobuf message in order. @throws on anything that is neither varint nor length-delimited, or is cut off */
+export function* eachField(bytes: Uint8Array): Generator<ProtobufField> {
   let at = 0
   const readVarint = (): number => {
     let value = 0
@@ -16,13 +21,26 @@ export const fieldsOf = (bytes: Uint8Array): Map<number, number | Uint8Array> =>
     const tag = readVarint()
     const field = Math.floor(tag / 8)
     const wireType = tag % 8
-    if (wireType === 0) fields.set(field, readVarint())
+    if (wireType === 0) yield { field, value: readVarint() }
     else if (wireType === 2) {
       const length = readVarint()
       if (at + length > bytes.length) throw new Error('truncated protobuf')
-      fields.set(field, bytes.subarray(at, at + length))
+      yield { field, value: bytes.subarray(at, at + length) }
       at += length
     } else throw new Error(`unexpected wire type ${wireType}`)
   }
-  return fields
+}
+
+/** The last value of each field of a protobuf message. */
+export const fieldsOf = (bytes: Uint8Array): Map<number, number | Uint8Array> =>
+  new Map([...eachField(bytes)].map(({ field, value }) => [field, value]))
+
+export const encodeVarint = (value: number): Buffer => {
+  const digits: number[] = []
+  let left = value
+  while (left >= 128) {
+    digits.push((left % 128) + 128)
+    left = Math.floor(left / 128)
+  }
+  return Buffer.from([...digits, left])
 }

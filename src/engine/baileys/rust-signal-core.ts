@@ -10,14 +10,15 @@ import {
   type SignalStorage,
 } from 'whatsapp-rust-bridge'
 import { messageOf } from '../../kernel/errors.ts'
-import { readSessionRecord } from './session-record.ts'
-import type {
-  SessionFacts,
-  SignalAddress,
-  SignalBundle,
-  SignalCiphertext,
-  SignalCore,
-  SignalStore,
+import { joinSessionRecord, readSessionRecord, splitSessionRecord } from './session-record.ts'
+import {
+  formatAddress,
+  type SessionFacts,
+  type SignalAddress,
+  type SignalBundle,
+  type SignalCiphertext,
+  type SignalCore,
+  type SignalStore,
 } from './signal-core.ts'
 
 interface Freeable {
@@ -38,9 +39,44 @@ export class RustSignalCore implements SignalCore {
   }
 
   decrypt(store: SignalStore, address: SignalAddress, { type, body }: SignalCiphertext): Promise<Uint8Array> {
+    if (type === 'msg') return this.#decryptInAnyState(store, address, body)
     return this.#use(new SessionCipher(adapt(store), toBridge(address)), (cipher) =>
-      type === 'pkmsg' ? cipher.decryptPreKeyWhisperMessage(body) : cipher.decryptWhisperMessage(body),
+      cipher.decryptPreKeyWhisperMessage(body),
     )
+  }
+
+  /**
+   * Tries one state of the session after the other, each alone. Left to itself the bridge also stores what a failed
+   * attempt did to the state in use when an older one then succeeds: where two first messages cross, both sides lose a
+   * session that way.
+   */
+  async #decryptInAnyState(store: SignalStore, address: SignalAddress, body: Uint8Array): Promise<Uint8Array> {
+    const name = formatAddress(address)
+    const record = await store.loadSession(name)
+    const states = record ? splitSessionRecord(record) : []
+    let failure: Error | undefined
+    for (const [position, state] of states.entries()) {
+      let used: Uint8Array | undefined
+      const alone: SignalStore = {
+        ...adaptable(store),
+        loadSession: async () => joinSessionRecord([state]),
+        storeSession: (_, stored) => {
+          used = stored
+        },
+      }
+      try {
+        const plaintext = await this.#use(new SessionCipher(adapt(alone), toBridge(address)), (cipher) =>
+          cipher.decryptWhisperMessage(body),
+        )
+        const [advanced = state] = used ? splitSessionRecord(used) : []
+        store.storeSession(name, joinSessionRecord([advanced, ...states.toSpliced(position, 1)]))
+        return plaintext
+      } catch (error) {
+        // that a message key was used already says more than that another state does not fit
+        if (!failure || isRepetition(messageOf(error))) failure = error as Error
+      }
+    }
+    throw failure ?? new Error(`no session record for ${name}`)
   }
 
   async processBundle(store: SignalStore, address: SignalAddress, bundle: SignalBundle): Promise<void> {
@@ -108,6 +144,21 @@ export class RustSignalCore implements SignalCore {
 const PRE_KEY_MESSAGE = 3
 
 const toBridge = ({ name, deviceId }: SignalAddress): ProtocolAddress => new ProtocolAddress(name, deviceId)
+
+export const isRepetition = (message: string): boolean => /duplicate|old counter/i.test(message)
+
+/** The methods of a store as plain functions, so that single ones can be replaced. */
+const adaptable = (store: SignalStore): SignalStore => ({
+  loadSession: (address) => store.loadSession(address),
+  storeSession: (address, record) => store.storeSession(address, record),
+  loadPreKey: (id) => store.loadPreKey(id),
+  removePreKey: (id) => store.removePreKey(id),
+  loadSignedPreKey: (id) => store.loadSignedPreKey(id),
+  loadSenderKey: (id) => store.loadSenderKey(id),
+  storeSenderKey: (id, record) => store.storeSenderKey(id, record),
+  identity: () => store.identity(),
+  registrationId: () => store.registrationId(),
+})
 
 const adapt = (store: SignalStore): SignalStorage => ({
   loadSession: (address) => store.loadSession(address),

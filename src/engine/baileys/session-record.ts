@@ -1,4 +1,4 @@
-import { fieldsOf } from './protobuf-fields.ts'
+import { eachField, encodeVarint, fieldsOf } from './protobuf-fields.ts'
 
 /**
  * Reads two facts out of a serialised libsignal SessionRecord, which whatsapp-rust-bridge has no getter for.
@@ -21,3 +21,27 @@ export const readSessionRecord = (
 const CURRENT_SESSION = 1
 const REMOTE_REGISTRATION_ID = 10
 const ALICE_BASE_KEY = 13
+
+const PREVIOUS_SESSIONS = 2
+/** Protobuf key of a length-delimited field. */
+const keyOf = (field: number): number => field * 8 + 2
+
+/** The states of a record, the one in use first. libsignal keeps older ones, because first messages may cross. */
+export const splitSessionRecord = (record: Uint8Array): Uint8Array[] => {
+  const states: Uint8Array[] = []
+  for (const { field, value } of eachField(record)) {
+    if (!(value instanceof Uint8Array)) continue
+    if (field === CURRENT_SESSION) states.unshift(value)
+    else if (field === PREVIOUS_SESSIONS) states.push(value)
+  }
+  return states
+}
+
+export const joinSessionRecord = (states: readonly Uint8Array[]): Uint8Array =>
+  Buffer.concat(
+    states.flatMap((state, i) => [
+      Buffer.of(keyOf(i === 0 ? CURRENT_SESSION : PREVIOUS_SESSIONS)),
+      encodeVarint(state.length),
+      state,
+    ]),
+  )

@@ -125,6 +125,20 @@ test('when storage fails while opening, the failure is ours and not the senderâ€
   assert.equal(await open(bob, alice, message), 'x')
 })
 
+test('first messages that cross, and answers in both sessions, are all opened', async () => {
+  const [alice, bob] = [await createSide('111@lid'), await createSide('222:3@lid')]
+  await alice.signal.injectE2ESession({ jid: bob.jid, session: await bundleOf(bob, 7) })
+  await bob.signal.injectE2ESession({ jid: alice.jid, session: await bundleOf(alice, 9) })
+  const underWay = { a: [] as Awaited<ReturnType<typeof send>>[], b: [] as Awaited<ReturnType<typeof send>>[] }
+  // lower case: that side writes; upper case: it opens the oldest message for it
+  for (const step of 'abAaBbBAaBbAbAaB') {
+    if (step === 'a') underWay.b.push(await send(alice, bob, 'from alice'))
+    else if (step === 'b') underWay.a.push(await send(bob, alice, 'from bob'))
+    else if (step === 'A') assert.equal(await open(alice, bob, underWay.a.shift()!), 'from bob')
+    else assert.equal(await open(bob, alice, underWay.b.shift()!), 'from alice')
+  }
+})
+
 test('a tampered message is refused and counted, and the session lives on', async () => {
   const { alice, bob } = await meet()
   const message = await send(alice, bob, 'x')

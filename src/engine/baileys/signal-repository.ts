@@ -6,6 +6,7 @@ import type { Logger } from '../../kernel/logger.ts'
 import type { KeyCommit, KeyWrite, SignalKeyRepository } from '../../storage/index.ts'
 import type { AuthStore } from './auth-store.ts'
 import type { LidMap } from './lid-map.ts'
+import { isRepetition } from './rust-signal-core.ts'
 import { formatAddress, type SignalAddress, type SignalCore, type SignalStore } from './signal-core.ts'
 
 /**
@@ -300,5 +301,3 @@ const toAddress = (jid: string): SignalAddress => {
 
 const hashOf = (address: string, type: string, ciphertext: Uint8Array): string =>
   createHash('sha256').update(`${address}|${type}|`).update(ciphertext).digest('base64')
-
-const isRepetition = (message: string) => /duplicate|old counter/i.test(message)
