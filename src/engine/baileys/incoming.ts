@@ -162,8 +162,10 @@ export class Incoming {
     if (failure === MISSING_KEYS_ERROR_TEXT) return this.#sock.sendMessageAck(node, NACK_REASONS.ParsingError)
     await this.#intake(this.#deviceId, await toMessageOccurrence(node, message, this.#self, this.#lidMap))
     if (failure === NO_MESSAGE_FOUND_ERROR_TEXT) return this.#askPhone(node, message)
-    await this.#quietly(() => this.#sock.sendRetryRequest(node, !getBinaryNodeChild(node, 'enc')))
-    await this.#quietly(() => this.#sock.sendMessageAck(node, NACK_REASONS.UnhandledError))
+    // Baileys asks our own phone first and gives it two seconds: the messages behind this one do not wait for that
+    void this.#quietly(() => this.#sock.sendRetryRequest(node, !getBinaryNodeChild(node, 'enc'))).then(() =>
+      this.#quietly(() => this.#sock.sendMessageAck(node, NACK_REASONS.UnhandledError)),
+    )
   }
 
   /** The message came without content for this device; the phone has it, unless it is of a kind that is never shared. */
