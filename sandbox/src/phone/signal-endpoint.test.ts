@@ -57,6 +57,22 @@ test('both ends may start a session at the same time', async () => {
   assert.equal(Buffer.from(await ben.decrypt(ANN, next.type, next.body)).toString(), 'c')
 })
 
+test('first messages that cross, and answers in both sessions, are all opened', async () => {
+  const { ann, ben } = await makePair()
+  await ben.startSession(ANN, bundleOf(ann))
+  const toBen: Awaited<ReturnType<SignalEndpoint['encrypt']>>[] = []
+  const toAnn: typeof toBen = []
+  // Lower case: that end writes; upper case: it opens the oldest message for it.
+  for (const step of 'abAaBbBAaBbAbAaB') {
+    if (step === 'a') toBen.push(await ann.encrypt(BEN, text('from Ann')))
+    if (step === 'b') toAnn.push(await ben.encrypt(ANN, text('from Ben')))
+    const [end, author, next] = step === 'A' ? [ann, BEN, toAnn] : [ben, ANN, toBen]
+    if (step !== 'A' && step !== 'B') continue
+    const { type, body } = next.shift()!
+    assert.equal(Buffer.from(await end.decrypt(author, type, body)).toString(), step === 'A' ? 'from Ben' : 'from Ann')
+  }
+})
+
 test('failures are told apart: the same ciphertext again, no session, damaged', async () => {
   const { ann, ben } = await makePair()
   const { body } = await ann.encrypt(BEN, text('once'))

@@ -13,6 +13,7 @@ import {
 } from 'whatsapp-rust-bridge'
 import { generateKeyPair, type KeyPair, sign, verify, withKeyType } from '../crypto/curve.ts'
 import { KeyedLock } from './keyed-lock.ts'
+import { recordOf, statesOf } from './session-states.ts'
 
 /** A device as Signal sees it: the LID user and the device number, whatever addressing the stanza used. */
 export interface SignalAddress {
@@ -149,9 +150,36 @@ export class SignalEndpoint {
 
   /** @throws SignalError */
   decrypt(address: SignalAddress, type: CipherType, body: Uint8Array): Promise<Uint8Array> {
-    return this.#withCipher(SessionCipher, address, (cipher) =>
-      type === 'pkmsg' ? cipher.decryptPreKeyWhisperMessage(body) : cipher.decryptWhisperMessage(body),
-    )
+    if (type === 'pkmsg') {
+      return this.#withCipher(SessionCipher, address, (cipher) => cipher.decryptPreKeyWhisperMessage(body))
+    }
+    return this.#lock.run(nameOf(address), () => this.#decryptInAnyState(address, body))
+  }
+
+  /**
+   * Tries each state of the session alone. The bridge keeps what a failed attempt did to the state in use when an older
+   * one then succeeds: after first messages that crossed, both sides would lose a session.
+   */
+  async #decryptInAnyState(address: SignalAddress, body: Uint8Array): Promise<Uint8Array> {
+    const name = nameOf(address)
+    const record = this.#sessions.get(name)
+    if (record === undefined) throw new SignalError('no_session', `no session with ${name}`)
+    const states = statesOf(record)
+    const failures: SignalError[] = []
+    for (const [index, state] of states.entries()) {
+      this.#sessions.set(name, recordOf([state]))
+      try {
+        const plain = await this.#useCipher(SessionCipher, address, (cipher) => cipher.decryptWhisperMessage(body))
+        const [used = state] = statesOf(this.#sessions.get(name) ?? record)
+        this.#sessions.set(name, recordOf([used, ...states.toSpliced(index, 1)]))
+        return plain
+      } catch (error) {
+        failures.push(toSignalError(error))
+        this.#sessions.set(name, record)
+      }
+    }
+    // that a message key was used already says more than that another state does not fit
+    throw failures.find(({ failure }) => failure === 'duplicate') ?? failures[0]
   }
 
   /** The distribution message of our sender key in a group; makes the key on first use. */
@@ -205,18 +233,25 @@ export class SignalEndpoint {
     address: SignalAddress,
     operate: (cipher: Cipher) => Promise<Result>,
   ): Promise<Result> {
-    return this.#lock.run(nameOf(address), async () => {
-      const remote = new ProtocolAddress(address.user, address.device)
-      const cipher = new Type(this.#storage, remote)
-      try {
-        return await operate(cipher)
-      } catch (cause) {
-        throw toSignalError(cause)
-      } finally {
-        cipher.free()
-        remote.free()
-      }
-    })
+    return this.#lock.run(nameOf(address), () => this.#useCipher(Type, address, operate))
+  }
+
+  /** The caller holds the address's lock. */
+  async #useCipher<Cipher extends { free(): void }, Result>(
+    Type: new (storage: SignalStorage, address: ProtocolAddress) => Cipher,
+    address: SignalAddress,
+    operate: (cipher: Cipher) => Promise<Result>,
+  ): Promise<Result> {
+    const remote = new ProtocolAddress(address.user, address.device)
+    const cipher = new Type(this.#storage, remote)
+    try {
+      return await operate(cipher)
+    } catch (cause) {
+      throw toSignalError(cause)
+    } finally {
+      cipher.free()
+      remote.free()
+    }
   }
 
   #withSenderKey<Result>(
