@@ -8,12 +8,15 @@ import { Stage } from '../support/e2e/stage.ts'
 describe('a send under an Idempotency-Key', () => {
   let stage: Stage
   let ada: Device
+  let adaPhone: Phone
   let ben: Phone
 
   before(async () => {
     stage = await Stage.open()
     ben = await stage.whatsapp.person('Ben')
-    ada = (await stage.linked('Ada')).device
+    const linked = await stage.linked('Ada')
+    ada = linked.device
+    adaPhone = linked.phone
   })
   after(() => stage?.[Symbol.asyncDispose]())
 
@@ -93,6 +96,35 @@ describe('a send under an Idempotency-Key', () => {
     )
     assert.equal(delivered.receipts.length, 1)
     assert.ok(delivered.receipts[0].delivered_at)
-    await ben.read((await ada.status()).jid?.split(/[:@]/)[0] ?? ada.id, message_id).catch(() => undefined)
+    await ben.read(adaPhone, message_id)
+    await ada.event('message.status', { message_id, status: 'read' })
+    const read = await stateOf()
+    assert.equal(read.status, 'read')
+    assert.ok(read.receipts[0].read_at >= read.receipts[0].delivered_at)
+    const told = ada.events('message.status').filter(({ data }) => data.message_id === message_id)
+    assert.deepEqual(
+      told.map(({ data }) => data.status),
+      ['server_ack', 'delivered', 'read'],
+    )
+    const received = await ben.write(adaPhone, 'near')
+    await ada.event('message.received', { message_id: received })
+    const { data: theirs } = await ada.ok('GET', `/messages/${received}?chat_jid=${ben.number}`)
+    assert.deepEqual([theirs.status, theirs.from_me, theirs.receipts], ['received', false, []])
+    await ada.refused(404, 'GET', '/messages/3EB0NONE')
+  })
+
+  test('a refused message tells WhatsApp’s code, and the key may be used again', async () => {
+    await stage.whatsapp.fault({ kind: 'reject_message', phone: adaPhone.number, code: 463 })
+    const refused = await send('e', 'not today')
+    assert.deepEqual([refused.status, refused.data.whatsapp_code], [502, 463])
+    const { data } = await ada.ok('GET', `/messages/${refused.data.message_id}`)
+    assert.equal(data.status, 'failed')
+    assert.equal(data.failure.whatsapp_code, 463)
+    assert.match(data.failure.message, /restricts/)
+    const { data: told } = await ada.event('message.status', { message_id: refused.data.message_id })
+    assert.deepEqual([told.status, told.failure_code, told.failure], ['failed', 463, data.failure.message])
+    const again = await send('e', 'not today')
+    assert.equal(again.status, 200)
+    assert.notEqual(again.data.message_id, refused.data.message_id)
   })
 })
