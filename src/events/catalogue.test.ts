@@ -15,9 +15,9 @@ const contract = JSON.parse(
 ) as { readonly events: readonly ContractEvent[] }
 
 describe('the catalogue', () => {
-  test('knows every name of the contract, once, and two of its own', () => {
+  test('knows every name of the contract, once, and four of its own', () => {
     const ours = EVENT_NAMES.filter((name) => !contract.events.some((event) => event.name === name))
-    assert.deepEqual(ours, ['contact.merged', 'message.status'])
+    assert.deepEqual(ours, ['contact.merged', 'message.status', 'webhook.paused', 'webhook.resumed'])
     assert.equal(EVENT_NAMES.length, contract.events.length + ours.length)
     assert.equal(new Set(EVENT_NAMES).size, EVENT_NAMES.length)
   })

@@ -34,6 +34,9 @@ export const webhookBodySchema = (definition: EventDefinition) =>
       device_id: Type.String({ format: 'uuid' }),
       timestamp: Type.String({ format: 'date-time', description: 'When it happened (UTC)' }),
       attempt: Type.Integer({ minimum: 1, description: 'Attempts at this receiver, this one included' }),
+      redelivered: Type.Optional(
+        Type.Boolean({ description: 'True when it was given up once and put in line again; else absent' }),
+      ),
       data: definition.payload,
     },
     { description: definition.description },

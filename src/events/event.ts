@@ -15,6 +15,7 @@ export type EventCategory =
   | 'History'
   | 'Presence and Profile'
   | 'Chat and Label State'
+  | 'Webhooks'
   | 'Test'
 
 /** What is sent under one name. The envelope around the payload is the same for all (`webhooks/envelope.ts`). */

@@ -1,6 +1,7 @@
 import type { Kysely, Selectable } from 'kysely'
 import { queryBuilder, run, runOne } from './build.ts'
 import type { Database } from './database.ts'
+import { forgetDeliveries } from './deliveries.ts'
 import type { ApiKeyChange, ApiKeyRepository, ApiKeyRow, NewApiKey } from './port/accounts.ts'
 import { forgetDevice } from './signal-keys.ts'
 import type { ApiKeyTable, Tables } from './tables.ts'
@@ -111,7 +112,10 @@ export class ApiKeyStore implements ApiKeyRepository {
     await this.#forgetKeys((await this.#database.readAll(run(own))).map((row) => row.device_id))
     return this.#database.write(function* () {
       const devices = (yield* run(own)).map((row) => row.device_id)
-      for (const deviceId of devices) yield* forgetDevice(deviceId)
+      for (const deviceId of devices) {
+        yield* forgetDevice(deviceId)
+        yield* forgetDeliveries(deviceId)
+      }
       const gone = yield* runOne(build.deleteFrom('api_keys').where('id', '=', id).returning('id'))
       return gone && devices
     })

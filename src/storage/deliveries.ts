@@ -1,12 +1,14 @@
 import { type Database, query, queryOne, sql, type Work } from './database.ts'
 import { type EventRecord, toEventRow } from './events.ts'
 import type {
+  DeadLetter,
   DeliveryRepository,
   DeliveryResult,
   DeliveryRow,
   DeliveryState,
   DeliveryStats,
   DueDelivery,
+  WebhookStats,
 } from './port/deliveries.ts'
 import { pruneInSlices } from './prune.ts'
 
@@ -19,6 +21,7 @@ export interface DeliveryRecord {
   readonly event_type: string
   readonly order_key: string
   readonly state: DeliveryState
+  readonly redelivered: boolean | 0 | 1
   readonly attempt_count: number
   readonly refusal_count: number
   readonly last_error: string
@@ -32,6 +35,10 @@ export interface DeliveryRecord {
 export type DueRecord = DeliveryRecord &
   Pick<EventRecord, 'event_id' | 'payload' | 'occurred_at'> & { readonly event_order_key: string | null }
 
+type DeadRecord = DeliveryRecord & {
+  readonly [K in 'event_id' | 'payload' | 'occurred_at' | 'event_order_key']: DueRecord[K] | null
+}
+
 /** What SQLite and PostgreSQL do in different ways. */
 export interface DeliveryDialect {
   /** The pending ones of these rows, each with its event, in any order. */
@@ -39,8 +46,8 @@ export interface DeliveryDialect {
   settle(results: readonly DeliveryResult[], now: number): Work<void>
 }
 
-const COLUMNS = `d.id, d.webhook_id, d.device_id, d.sequence, d.event_type, d.order_key, d.state, d.attempt_count,
-  d.refusal_count, d.last_error, d.last_status_code, d.last_latency_ms, d.created_at, d.updated_at`
+const COLUMNS = `d.id, d.webhook_id, d.device_id, d.sequence, d.event_type, d.order_key, d.state, d.redelivered,
+  d.attempt_count, d.refusal_count, d.last_error, d.last_status_code, d.last_latency_ms, d.created_at, d.updated_at`
 
 /** To be completed with a `where`. */
 export const SELECT_DUE = `select ${COLUMNS}, e.event_id, e.payload, e.occurred_at, e.order_key as event_order_key
@@ -109,12 +116,55 @@ const countByState = sql(
      (select count(*) from deliveries where state <> 'pending') as finished,
      (select count(*) from deliveries where state = 'failed') as failed`,
 )
+const selectDead = sql(
+  'deliveries_dead',
+  `select ${COLUMNS}, e.event_id, e.payload, e.occurred_at, e.order_key as event_order_key
+   from deliveries d left join events e on e.device_id = d.device_id and e.sequence = d.sequence
+   where d.webhook_id = ? and d.state = 'failed' and d.id < ? order by d.id desc limit ?`,
+)
+const PUT_IN_LINE = `update deliveries set state = 'pending', redelivered = true, refusal_count = 0,
+     next_attempt_at = ?, created_at = ?, updated_at = ?`
+const redriveAll = sql(
+  'deliveries_redrive_all',
+  `${PUT_IN_LINE}
+   where id in (
+     select d.id from deliveries d join events e on e.device_id = d.device_id and e.sequence = d.sequence
+     where d.webhook_id = ? and d.state = 'failed' order by d.id limit ?)
+   returning id`,
+)
+const redriveOne = sql(
+  'deliveries_redrive',
+  `${PUT_IN_LINE}
+   where id = ? and webhook_id = ? and state = 'failed' and exists (
+     select 1 from events e where e.device_id = deliveries.device_id and e.sequence = deliveries.sequence)
+   returning id`,
+)
+const countOfWebhook = sql(
+  'deliveries_stats_of',
+  `select (select count(*) from deliveries where webhook_id = ? and state = 'pending') as pending,
+     (select min(created_at) from deliveries where webhook_id = ? and state = 'pending') as oldest,
+     (select count(*) from deliveries where webhook_id = ? and state = 'failed') as failed`,
+)
+const newestFinished = sql(
+  'deliveries_finished',
+  `select state, last_latency_ms, updated_at - created_at as total_ms from deliveries
+   where webhook_id = ? and state <> 'pending' order by updated_at desc limit ?`,
+)
+const forget = sql(
+  'deliveries_forget_device',
+  'delete from deliveries where device_id = ? and webhook_id in (select id from webhooks where device_id is null)',
+)
 const pruneFinished = sql(
   'deliveries_prune',
   `delete from deliveries where id in (
      select d.id from webhooks w join deliveries d on d.webhook_id = w.id
      where d.state <> 'pending' and d.updated_at < ? limit ?) returning 1 as gone`,
 )
+
+/** Inside a unit that deletes a device: what waits for the webhooks of every device goes with it. */
+export function* forgetDeliveries(deviceId: string): Work<void> {
+  yield* query(forget, deviceId)
+}
 
 export class DeliveryStore implements DeliveryRepository {
   readonly #database: Database
@@ -173,6 +223,56 @@ export class DeliveryStore implements DeliveryRepository {
     }
   }
 
+  async deadLetters(webhookId: number, before: number | undefined, limit: number): Promise<readonly DeadLetter[]> {
+    const rows = await this.#database.read<DeadRecord>(selectDead, webhookId, before ?? Number.MAX_SAFE_INTEGER, limit)
+    return rows.map((row) => ({
+      delivery: toRow(row),
+      event: row.event_id === null ? undefined : toDue(row as DueRecord).event,
+    }))
+  }
+
+  redrive(
+    webhookId: number,
+    ids: readonly number[] | undefined,
+    now: number,
+    limit: number,
+  ): Promise<readonly number[]> {
+    return this.#database.write(function* () {
+      if (ids === undefined) {
+        const rows = yield* query<{ id: number }>(redriveAll, now, now, now, webhookId, limit)
+        return rows.map(({ id }) => id)
+      }
+      const done: number[] = []
+      for (const id of ids.slice(0, limit).toSorted((a, b) => a - b))
+        if (yield* queryOne(redriveOne, now, now, now, id, webhookId)) done.push(id)
+      return done
+    })
+  }
+
+  async statsOf(webhookId: number, window: number): Promise<WebhookStats> {
+    const [counts] = await this.#database.read<{ pending: number; oldest: number | null; failed: number }>(
+      countOfWebhook,
+      webhookId,
+      webhookId,
+      webhookId,
+    )
+    const finished = await this.#database.read<{
+      state: 'success' | 'failed'
+      last_latency_ms: number | null
+      total_ms: number
+    }>(newestFinished, webhookId, window)
+    return {
+      pending: counts!.pending,
+      oldestPendingAt: counts!.oldest ?? undefined,
+      deadLetters: counts!.failed,
+      finished: finished.map((row) => ({
+        state: row.state,
+        latencyMs: row.last_latency_ms ?? undefined,
+        totalMs: Math.max(0, row.total_ms),
+      })),
+    }
+  }
+
   prune(before: number): Promise<number> {
     return pruneInSlices(this.#database, pruneFinished, before)
   }
@@ -200,6 +300,7 @@ const toRow = (record: DeliveryRecord): DeliveryRow => ({
   sequence: record.sequence,
   eventType: record.event_type,
   state: record.state,
+  redelivered: Boolean(record.redelivered),
   attemptCount: record.attempt_count,
   refusalCount: record.refusal_count,
   lastError: record.last_error,
@@ -219,5 +320,5 @@ const toDue = (record: DueRecord): DueDelivery => {
     payload: record.payload,
     occurred_at: record.occurred_at,
   })
-  return { delivery: toRow(record), event, orderKey: event.orderKey }
+  return { delivery: toRow(record), event, orderKey: record.order_key === '' ? undefined : record.order_key }
 }

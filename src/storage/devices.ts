@@ -1,6 +1,7 @@
 import type { Kysely, Selectable, Updateable } from 'kysely'
 import { queryBuilder, run, runOne } from './build.ts'
 import { type Database, queryOne, sqlPair } from './database.ts'
+import { forgetDeliveries } from './deliveries.ts'
 import type { Keyring } from './keyring.ts'
 import type { DeviceChange, DeviceRepository, DeviceRow, DeviceStatus } from './port/accounts.ts'
 import { rowIdentity } from './seal.ts'
@@ -130,6 +131,7 @@ export class DeviceStore implements DeviceRepository {
     await this.#forgetKeys([deviceId])
     return this.#database.write(function* () {
       yield* forgetDevice(deviceId)
+      yield* forgetDeliveries(deviceId)
       return (yield* runOne(remove)) !== undefined
     }, deviceId)
   }

@@ -1,10 +1,10 @@
 import type { Clock } from '../kernel/clock.ts'
 import { ParleyError } from '../kernel/errors.ts'
 import type { Bulk, StoredEvent } from './bulk.ts'
-import { type Database, queryOne, sql, type Work } from './database.ts'
+import { type Database, query, queryOne, sql, sqlPair, type Work } from './database.ts'
 import { lockDevice } from './device-lock.ts'
-import type { EventRepository, EventRow, NewEvent } from './port/events.ts'
-import { pruneInSlices } from './prune.ts'
+import type { EventRepository, EventRow, LogPosition, NewEvent, PlacedEvent } from './port/events.ts'
+import { SLICE } from './prune.ts'
 
 const raiseSequence = sql(
   'devices_sequence',
@@ -15,14 +15,42 @@ const readEvents = sql(
   'events_read',
   'select device_id, sequence, event_id, type, order_key, payload, occurred_at from events where device_id = ? and sequence > ? order by sequence limit ?',
 )
+// On PostgreSQL only what every transaction under way is younger than: none of them can still add something before it.
+const readPlaced = sqlPair('events_read_all', {
+  sqlite: `select device_id, sequence, event_id, type, order_key, payload, occurred_at, log_position from events
+     where (log_position, sequence) > (?, ?) order by log_position, sequence limit ?`,
+  postgres: `select device_id, sequence, event_id, type, order_key, payload, occurred_at, log_position from events
+     where (log_position, sequence) > (?, ?)
+       and log_position < (select base + txid_snapshot_xmin(txid_current_snapshot()) from event_log)
+     order by log_position, sequence limit ?`,
+})
+const readBounds = sql(
+  'devices_event_bounds',
+  'select event_floor as floor, event_sequence as newest from devices where device_id = ?',
+)
+const readBoundsOfAll = sqlPair('event_log_bounds', {
+  sqlite: 'select floor_position, floor_sequence, last_position as newest from event_log',
+  postgres: `select floor_position, floor_sequence, base + txid_snapshot_xmin(txid_current_snapshot()) - 1 as newest
+     from event_log`,
+})
 const pruneEvents = sql(
   'events_prune',
   `delete from events where (device_id, sequence) in (
      select e.device_id, e.sequence from events e
      where e.created_at < ? and not exists (
        select 1 from webhooks w join deliveries d on d.webhook_id = w.id
-       where w.device_id = e.device_id and d.sequence = e.sequence and d.state = 'pending')
-     order by e.created_at limit ?) returning 1 as gone`,
+       where (w.device_id = e.device_id or w.device_id is null)
+         and d.device_id = e.device_id and d.sequence = e.sequence and d.state = 'pending')
+     order by e.created_at limit ?) returning device_id, sequence, log_position`,
+)
+const raiseFloor = sql(
+  'devices_event_floor',
+  'update devices set event_floor = ? where device_id = ? and event_floor < ?',
+)
+const raiseFloorOfAll = sql(
+  'event_log_floor',
+  `update event_log set floor_position = ?, floor_sequence = ?
+   where (floor_position, floor_sequence) < (?, ?)`,
 )
 
 /** An event as `select` gives it. */
@@ -46,7 +74,7 @@ export const toEventRow = (record: EventRecord): EventRow => ({
   occurredAt: record.occurred_at,
 })
 
-/** Inside a unit that holds the device's lock: appends events and their deliveries. Known dedupe keys are dropped. */
+/** Inside a unit that holds the device's lock, once for each unit: appends events and their deliveries. Known dedupe keys are dropped. */
 export function* appendEvents(
   bulk: Bulk,
   deviceId: string,
@@ -79,6 +107,21 @@ export function* appendEvents(
     payload,
     occurredAt,
   }))
+}
+
+/** Inside a unit: lets go of some events, and remembers up to where, so that no reader takes the rest for everything. */
+function* pruneSlice(before: number): Work<number> {
+  const gone = yield* query<{ device_id: string; sequence: number; log_position: number }>(pruneEvents, before, SLICE)
+  const floors = new Map<string, number>()
+  let last: LogPosition = { position: 0, sequence: 0 }
+  for (const { device_id, sequence, log_position: position } of gone) {
+    floors.set(device_id, Math.max(sequence, floors.get(device_id) ?? 0))
+    if (position > last.position || (position === last.position && sequence > last.sequence))
+      last = { position, sequence }
+  }
+  for (const [deviceId, floor] of floors) yield* query(raiseFloor, floor, deviceId, floor)
+  if (gone.length > 0) yield* query(raiseFloorOfAll, last.position, last.sequence, last.position, last.sequence)
+  return gone.length
 }
 
 function* dropKnown(bulk: Bulk, deviceId: string, events: readonly NewEvent[]): Work<readonly NewEvent[]> {
@@ -126,7 +169,35 @@ export class EventStore implements EventRepository {
     return row?.event_sequence ?? 0
   }
 
-  prune(before: number): Promise<number> {
-    return pruneInSlices(this.#database, pruneEvents, before)
+  async readAll(after: LogPosition, limit: number): Promise<readonly PlacedEvent[]> {
+    const { position, sequence } = after
+    const rows = await this.#database.read<EventRecord & { readonly log_position: number }>(
+      readPlaced,
+      position,
+      sequence,
+      limit,
+    )
+    return rows.map((row) => ({ ...toEventRow(row), position: row.log_position }))
+  }
+
+  async bounds(deviceId: string): Promise<{ readonly floor: number; readonly newest: number } | undefined> {
+    const [row] = await this.#database.read<{ floor: number; newest: number }>(readBounds, deviceId)
+    return row
+  }
+
+  async boundsOfAll(): Promise<{ readonly floor: LogPosition; readonly newest: number }> {
+    const [row] = await this.#database.read<{ floor_position: number; floor_sequence: number; newest: number }>(
+      readBoundsOfAll,
+    )
+    const { floor_position: position, floor_sequence: sequence, newest } = row!
+    return { floor: { position, sequence }, newest }
+  }
+
+  async prune(before: number): Promise<number> {
+    for (let total = 0; ; ) {
+      const gone = await this.#database.write(() => pruneSlice(before))
+      total += gone
+      if (gone < SLICE) return total
+    }
   }
 }

@@ -1,7 +1,7 @@
 import { type Database, query, type Sql } from './database.ts'
 
 /** Rows deleted in one transaction, so that other writes need not wait long. */
-const SLICE = 1000
+export const SLICE = 1000
 
 /** Repeats `statement` (parameters: older than, at most; returns the rows that went) until a slice is not full. */
 export const pruneInSlices = async (database: Database, statement: Sql, before: number): Promise<number> => {

@@ -45,12 +45,14 @@ export interface DeviceTable {
 
 export interface WebhookTable {
   id: Generated<number>
-  device_id: string
+  device_id: string | null
   url: string
   events: string
   active: Flag
   secret: Uint8Array
   headers: Uint8Array
+  failing_since: number | null
+  paused_at: number | null
   created_at: number
   updated_at: number
 }

@@ -1,15 +1,20 @@
-import type { Kysely, Selectable } from 'kysely'
+import type { Kysely, Selectable, SelectQueryBuilder } from 'kysely'
 import { ParleyError } from '../kernel/errors.ts'
 import { queryBuilder, run, runOne } from './build.ts'
 import type { Database } from './database.ts'
 import { lockDevice } from './device-lock.ts'
 import type { Keyring } from './keyring.ts'
-import type { WebhookChange, WebhookRepository, WebhookRow } from './port/webhooks.ts'
+import type { NewWebhook, WebhookChange, WebhookHealth, WebhookRepository, WebhookRow } from './port/webhooks.ts'
 import { rowIdentity } from './seal.ts'
 import type { Tables, WebhookTable } from './tables.ts'
 
-const secretOf = (deviceId: string, id: number) => rowIdentity('webhooks', deviceId, 'secret', String(id))
-const headersOf = (deviceId: string, id: number) => rowIdentity('webhooks', deviceId, 'headers', String(id))
+type DeviceId = string | undefined
+
+const secretOf = (deviceId: DeviceId, id: number) => rowIdentity('webhooks', deviceId ?? '', 'secret', String(id))
+const headersOf = (deviceId: DeviceId, id: number) => rowIdentity('webhooks', deviceId ?? '', 'headers', String(id))
+
+/** Units that count the webhooks of all devices wait for each other here. */
+const GLOBAL_LANE = 'webhooks of every device'
 const EMPTY = new Uint8Array()
 
 export class WebhookStore implements WebhookRepository {
@@ -23,28 +28,20 @@ export class WebhookStore implements WebhookRepository {
     this.#build = queryBuilder(parts.database.kind)
   }
 
-  async create(
-    webhook: Parameters<WebhookRepository['create']>[0],
-    maxPerDevice: number,
-    now: number,
-  ): Promise<WebhookRow | 'limit_reached'> {
+  async create(webhook: NewWebhook, maxPerDevice: number, now: number): Promise<WebhookRow | 'limit_reached'> {
     const [build, { deviceId }] = [this.#build, webhook]
     const seal = (id: number) => this.#seal(deviceId, id, webhook)
+    const count = this.#of(build.selectFrom('webhooks'), deviceId).select((of) => of.fn.countAll<number>().as('count'))
     const created = await this.#database.write(function* () {
-      if ((yield* lockDevice(deviceId)) === undefined)
+      if (deviceId !== undefined && (yield* lockDevice(deviceId)) === undefined)
         throw new ParleyError('not_found', 'the device does not exist (any more)')
-      const owned = yield* runOne(
-        build
-          .selectFrom('webhooks')
-          .where('device_id', '=', deviceId)
-          .select((of) => of.fn.countAll<number>().as('count')),
-      )
+      const owned = yield* runOne(count)
       if (owned!.count >= maxPerDevice) return 'limit_reached'
       const inserted = yield* runOne(
         build
           .insertInto('webhooks')
           .values({
-            device_id: deviceId,
+            device_id: deviceId ?? null,
             url: webhook.url,
             events: JSON.stringify(webhook.events),
             active: webhook.active,
@@ -59,20 +56,20 @@ export class WebhookStore implements WebhookRepository {
       return (yield* runOne(
         build.updateTable('webhooks').set(seal(inserted!.id)).where('id', '=', inserted!.id).returningAll(),
       ))!
-    }, deviceId)
+    }, deviceId ?? GLOBAL_LANE)
     return created === 'limit_reached' ? created : this.#toRow(created)
   }
 
-  async get(deviceId: string, id: number): Promise<WebhookRow | undefined> {
+  async get(deviceId: DeviceId, id: number): Promise<WebhookRow | undefined> {
     const row = await this.#database.readAll(
-      runOne(this.#build.selectFrom('webhooks').selectAll().where('device_id', '=', deviceId).where('id', '=', id)),
+      runOne(this.#of(this.#build.selectFrom('webhooks'), deviceId).selectAll().where('id', '=', id)),
     )
     return row && this.#toRow(row)
   }
 
-  async list(deviceId: string): Promise<readonly WebhookRow[]> {
+  async list(deviceId: DeviceId): Promise<readonly WebhookRow[]> {
     const rows = await this.#database.readAll(
-      run(this.#build.selectFrom('webhooks').selectAll().where('device_id', '=', deviceId).orderBy('id')),
+      run(this.#of(this.#build.selectFrom('webhooks'), deviceId).selectAll().orderBy('id')),
     )
     return rows.map((row) => this.#toRow(row))
   }
@@ -82,7 +79,7 @@ export class WebhookStore implements WebhookRepository {
     return rows.map((row) => this.#toRow(row))
   }
 
-  async update(deviceId: string, id: number, change: WebhookChange, now: number): Promise<WebhookRow | undefined> {
+  async update(deviceId: DeviceId, id: number, change: WebhookChange, now: number): Promise<WebhookRow | undefined> {
     const set = {
       ...(change.url !== undefined && { url: change.url }),
       ...(change.events !== undefined && { events: JSON.stringify(change.events) }),
@@ -93,23 +90,37 @@ export class WebhookStore implements WebhookRepository {
     const update = this.#build
       .updateTable('webhooks')
       .set(set)
-      .where('device_id', '=', deviceId)
+      .where('device_id', deviceId === undefined ? 'is' : '=', deviceId ?? null)
       .where('id', '=', id)
       .returningAll()
     const row = await this.#database.write(() => runOne(update), deviceId)
     return row && this.#toRow(row)
   }
 
-  async delete(deviceId: string, id: number): Promise<boolean> {
+  async setHealth(id: number, { failingSince, pausedAt }: WebhookHealth): Promise<WebhookRow | undefined> {
+    const update = this.#build
+      .updateTable('webhooks')
+      .set({ failing_since: failingSince ?? null, paused_at: pausedAt ?? null })
+      .where('id', '=', id)
+      .returningAll()
+    const row = await this.#database.write(() => runOne(update))
+    return row && this.#toRow(row)
+  }
+
+  async delete(deviceId: DeviceId, id: number): Promise<boolean> {
     const remove = this.#build
       .deleteFrom('webhooks')
-      .where('device_id', '=', deviceId)
+      .where('device_id', deviceId === undefined ? 'is' : '=', deviceId ?? null)
       .where('id', '=', id)
       .returning('id')
     return (await this.#database.write(() => runOne(remove), deviceId)) !== undefined
   }
 
-  #seal(deviceId: string, id: number, given: Pick<WebhookChange, 'secret' | 'headers'>) {
+  #of<O>(select: SelectQueryBuilder<Tables, 'webhooks', O>, deviceId: DeviceId) {
+    return select.where('device_id', deviceId === undefined ? 'is' : '=', deviceId ?? null)
+  }
+
+  #seal(deviceId: DeviceId, id: number, given: Pick<WebhookChange, 'secret' | 'headers'>) {
     return {
       ...(given.secret !== undefined && { secret: this.#keyring.sealText(given.secret, secretOf(deviceId, id)) }),
       ...(given.headers !== undefined && {
@@ -119,14 +130,17 @@ export class WebhookStore implements WebhookRepository {
   }
 
   #toRow(row: Selectable<WebhookTable>): WebhookRow {
+    const deviceId = row.device_id ?? undefined
     return {
       id: row.id,
-      deviceId: row.device_id,
+      deviceId,
       url: row.url,
       events: JSON.parse(row.events) as string[],
       active: Boolean(row.active),
-      secret: this.#keyring.openText(row.secret, secretOf(row.device_id, row.id)),
-      headers: JSON.parse(this.#keyring.openText(row.headers, headersOf(row.device_id, row.id))),
+      secret: this.#keyring.openText(row.secret, secretOf(deviceId, row.id)),
+      headers: JSON.parse(this.#keyring.openText(row.headers, headersOf(deviceId, row.id))),
+      failingSince: row.failing_since ?? undefined,
+      pausedAt: row.paused_at ?? undefined,
       createdAt: row.created_at,
       updatedAt: row.updated_at,
     }

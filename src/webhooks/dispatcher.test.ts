@@ -28,6 +28,7 @@ describe('the dispatcher', { timeout: 20_000 }, () => {
         sequence: 0,
         eventType: 'test.ping',
         state: 'success',
+        redelivered: false,
         attemptCount: 1,
         refusalCount: 0,
         lastError: '',

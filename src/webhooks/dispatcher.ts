@@ -4,7 +4,7 @@ import { messageOf } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { DeliveryRepository } from '../storage/index.ts'
 import type { WebhookClient } from './client.ts'
-import { Lane, type LaneContext } from './lane.ts'
+import { type HealthWatch, Lane, type LaneContext } from './lane.ts'
 import { Settler } from './settler.ts'
 import { Slots } from './slots.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -23,6 +23,7 @@ import type { Subscriptions } from './subscriptions.ts'
  *
  * - A chat (order key of one webhook) waits on its head: the next row is handed out only when the head is success or
  *   failed, durably.
+ * - An endpoint to which nothing could be delivered for long is paused (health.ts): its rows wait, and become too old.
  * - An endpoint has its own lane (lane.ts) with its own circuit and up to `workers` attempts at once; lanes share nothing
  *   but the global slots (slots.ts), of which slow and dead endpoints can take only a part.
  * - Nothing polls: lanes sleep until woken by a commit or by the time of their next retry.
@@ -32,6 +33,7 @@ export interface DispatcherOptions {
   readonly deliveries: Pick<DeliveryRepository, 'due' | 'nextDue' | 'waiting' | 'settle' | 'expire'>
   readonly subscriptions: Pick<Subscriptions, 'get'>
   readonly client: WebhookClient
+  readonly health?: HealthWatch
   readonly clock: Clock
   readonly logger: Logger
   /** WEBHOOKS_ENABLED: false delivers nothing. */
@@ -49,6 +51,8 @@ export interface DispatcherOptions {
   readonly slots?: Slots
   readonly random?: () => number
 }
+
+const UNWATCHED: HealthWatch = { delivered: () => undefined, failed: () => undefined }
 
 /** How many rows become too old in one statement: a slice of some ms. */
 const EXPIRY_BATCH = 1_000
@@ -71,6 +75,7 @@ export class Dispatcher implements Waker, AsyncDisposable {
       deliveries,
       subscriptions: options.subscriptions,
       client: options.client,
+      health: options.health ?? UNWATCHED,
       settler: this.#settler,
       slots: this.#slots,
       clock,

@@ -8,7 +8,7 @@ import { ownDelayMs, type RetryPolicy, resultOf, retryAfterMs, tooOld, verdictOf
 import { buildRequest } from './request.ts'
 import type { Settler } from './settler.ts'
 import { SLOW_AFTER_MS, type Slot, type Slots } from './slots.ts'
-import type { Subscription, Subscriptions } from './subscriptions.ts'
+import { isServed, type Subscription, type Subscriptions } from './subscriptions.ts'
 
 /** Heads fetched at once from an endpoint that works: some 30 queries a second at 2 000 deliveries. */
 const BATCH = 64
@@ -16,12 +16,20 @@ const BATCH = 64
 const CAUTIOUS_BATCH = 4
 const STORAGE_RETRY_MS = 1_000
 
+/** Is told how deliveries end; `health.ts` pauses what fails for too long. Neither call throws or waits. */
+export interface HealthWatch {
+  delivered(webhookId: number): void
+  /** `error` in words, without credentials. */
+  failed(webhookId: number, error: string): void
+}
+
 /** What all lanes share. */
 export interface LaneContext {
   readonly deliveries: Pick<DeliveryRepository, 'due' | 'nextDue'>
   readonly subscriptions: Pick<Subscriptions, 'get'>
   readonly client: WebhookClient
   readonly settler: Settler
+  readonly health: HealthWatch
   readonly slots: Slots
   readonly clock: Clock
   readonly logger: Logger
@@ -101,7 +109,7 @@ export class Lane {
     const { clock, slots, stopping, subscriptions, workers } = this.#context
     if (stopping()) return
     const subscription = subscriptions.get(this.webhookId)
-    if (!subscription?.active) {
+    if (!isServed(subscription)) {
       this.#putBack()
       return
     }
@@ -169,7 +177,7 @@ export class Lane {
   }
 
   async #deliver(item: DueDelivery, subscription: Subscription, slot: Slot): Promise<void> {
-    const { clock, policy, settler, slots, stopped } = this.#context
+    const { clock, health, policy, settler, slots, stopped } = this.#context
     const { delivery } = item
     const startedAt = clock.now()
     this.#inFlight += 1
@@ -184,6 +192,8 @@ export class Lane {
     const result = answer
       ? resultOf({ delivery, subscription, answer, now, notBefore: this.#learn(answer, item, generation, now) }, policy)
       : tooOld(delivery)
+    if (result.state === 'success') health.delivered(this.webhookId)
+    else if (answer) health.failed(this.webhookId, result.lastError)
     settler.add(result, () => {
       this.#busy.delete(keyOf(item))
       if (result.state === 'pending') this.#delayed = true
@@ -197,7 +207,9 @@ export class Lane {
   async #attempt({ delivery, event }: DueDelivery, subscription: Subscription, now: number): Promise<Answer> {
     const { client, version } = this.#context
     try {
-      return await client.post(buildRequest(subscription, event, delivery.attemptCount + 1, now, version))
+      return await client.post(
+        buildRequest(subscription, event, delivery.attemptCount + 1, now, version, delivery.redelivered),
+      )
     } catch (error) {
       return { kind: 'failed', latencyMs: 0, error: messageOf(error) }
     }

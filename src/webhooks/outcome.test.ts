@@ -12,6 +12,7 @@ const delivery: DeliveryRow = {
   sequence: 1,
   eventType: 'test.ping',
   state: 'pending',
+  redelivered: false,
   attemptCount: 0,
   refusalCount: 0,
   lastError: '',

@@ -37,15 +37,20 @@ export interface WebhookRequest {
   readonly body: Uint8Array
 }
 
-/** The signed request of one attempt. `attempt` counts from 1; `now` in ms is the time that is signed. */
+/**
+ * The signed request of one attempt. `attempt` counts from 1; `now` in ms is the time that is signed; `redelivered`: it
+ * was given up once and put in line again.
+ */
 export const buildRequest = (
   subscription: Pick<Subscription, 'url' | 'secret' | 'headers'>,
   event: EventRow,
   attempt: number,
   now: number,
   version: string,
+  redelivered = false,
 ): WebhookRequest => {
-  const body = Buffer.from(JSON.stringify({ ...envelopeOf(event), attempt }), 'utf8')
+  const envelope = { ...envelopeOf(event), attempt, ...(redelivered && { redelivered }) }
+  const body = Buffer.from(JSON.stringify(envelope), 'utf8')
   const unixSeconds = Math.floor(now / 1000)
   const signature = signBody(subscription.secret, body)
   return {

@@ -39,6 +39,8 @@ export const webhookRow = (id: number, more: Partial<WebhookRow> = {}): WebhookR
   active: true,
   secret: 'a secret of the webhook',
   headers: {},
+  failingSince: undefined,
+  pausedAt: undefined,
   createdAt: 0,
   updatedAt: 0,
   ...more,

@@ -1,4 +1,12 @@
-import type { DeliveryRepository, DeliveryResult, DeliveryRow, DueDelivery, EventRow } from '../../src/storage/index.ts'
+import type {
+  DeadLetter,
+  DeliveryRepository,
+  DeliveryResult,
+  DeliveryRow,
+  DueDelivery,
+  EventRow,
+  WebhookStats,
+} from '../../src/storage/index.ts'
 
 interface Stored {
   row: DeliveryRow
@@ -35,6 +43,7 @@ export class MemoryDeliveries implements DeliveryRepository {
       sequence,
       eventType: 'test.ping',
       state: 'pending',
+      redelivered: false,
       attemptCount: 0,
       refusalCount: 0,
       lastError: '',
@@ -123,6 +132,55 @@ export class MemoryDeliveries implements DeliveryRepository {
       this.count('pending'),
     ]
     return { totalDeliveries: this.#stored.size, successDeliveries, failedDeliveries, pendingDeliveries }
+  }
+
+  async deadLetters(webhookId: number, before: number | undefined, limit: number): Promise<readonly DeadLetter[]> {
+    return [...this.#stored.values()]
+      .filter(({ row }) => row.webhookId === webhookId && row.state === 'failed' && row.id < (before ?? Infinity))
+      .toReversed()
+      .slice(0, limit)
+      .map(({ row, event }) => ({ delivery: row, event }))
+  }
+
+  async redrive(
+    webhookId: number,
+    ids: readonly number[] | undefined,
+    now: number,
+    limit: number,
+  ): Promise<readonly number[]> {
+    this.#check()
+    const dead = [...this.#stored.values()].filter(
+      ({ row }) => row.webhookId === webhookId && row.state === 'failed' && (ids?.includes(row.id) ?? true),
+    )
+    for (const stored of dead.slice(0, limit)) {
+      stored.row = {
+        ...stored.row,
+        state: 'pending',
+        redelivered: true,
+        refusalCount: 0,
+        createdAt: now,
+        updatedAt: now,
+      }
+      stored.nextAttemptAt = now
+    }
+    return dead.slice(0, limit).map(({ row }) => row.id)
+  }
+
+  async statsOf(webhookId: number, window: number): Promise<WebhookStats> {
+    const own = [...this.#stored.values()].map(({ row }) => row).filter((row) => row.webhookId === webhookId)
+    const pending = own.filter(({ state }) => state === 'pending')
+    return {
+      pending: pending.length,
+      oldestPendingAt: pending.length > 0 ? Math.min(...pending.map(({ createdAt }) => createdAt)) : undefined,
+      deadLetters: own.filter(({ state }) => state === 'failed').length,
+      finished: own
+        .flatMap(({ state, lastLatencyMs, createdAt, updatedAt }) =>
+          state === 'pending' ? [] : [{ state, latencyMs: lastLatencyMs, totalMs: updatedAt - createdAt, updatedAt }],
+        )
+        .toSorted((a, b) => b.updatedAt - a.updatedAt)
+        .slice(0, window)
+        .map(({ state, latencyMs, totalMs }) => ({ state, latencyMs, totalMs })),
+    }
   }
 
   async prune(before: number): Promise<number> {

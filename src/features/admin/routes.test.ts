@@ -29,6 +29,8 @@ test('stats count keys, devices by stored status, and webhooks', async () => {
     events: [],
     secret: '',
     headers: {},
+    failingSince: undefined,
+    pausedAt: undefined,
     createdAt: 0,
     updatedAt: 0,
   }

@@ -10,6 +10,8 @@ export interface DeliveryRow {
   readonly sequence: number
   readonly eventType: string
   readonly state: DeliveryState
+  /** It was given up once and put in line again. */
+  readonly redelivered: boolean
   /** Attempts that got an HTTP answer or failed to. */
   readonly attemptCount: number
   /** Those of them that the receiver refused (4xx): what WEBHOOK_RETRY_LIMIT counts. */
@@ -17,6 +19,7 @@ export interface DeliveryRow {
   readonly lastError: string
   readonly lastStatusCode: number | undefined
   readonly lastLatencyMs: number | undefined
+  /** When it was (last) put in line. */
   readonly createdAt: number
   readonly updatedAt: number
 }
@@ -25,6 +28,30 @@ export interface DueDelivery {
   readonly delivery: DeliveryRow
   readonly event: EventRow
   readonly orderKey: string | undefined
+}
+
+/** A delivery that was given up; without its event when retention has let go of that. */
+export interface DeadLetter {
+  readonly delivery: DeliveryRow
+  readonly event: EventRow | undefined
+}
+
+/** What became of a delivery. */
+export interface FinishedDelivery {
+  readonly state: 'success' | 'failed'
+  /** Of the last attempt; undefined when there was none. */
+  readonly latencyMs: number | undefined
+  /** From being put in line to being done. */
+  readonly totalMs: number
+}
+
+export interface WebhookStats {
+  readonly pending: number
+  /** When the oldest pending one was put in line. */
+  readonly oldestPendingAt: number | undefined
+  readonly deadLetters: number
+  /** The newest ones. */
+  readonly finished: readonly FinishedDelivery[]
 }
 
 export interface DeliveryResult {
@@ -70,6 +97,15 @@ export interface DeliveryRepository {
   /** The newest `limit` deliveries of a webhook that were attempted or finished. */
   logs(webhookId: number, limit: number): Promise<readonly DeliveryRow[]>
   stats(): Promise<DeliveryStats>
+  /** Up to `limit` given up ones of a webhook, newest first, with ids below `before`. */
+  deadLetters(webhookId: number, before: number | undefined, limit: number): Promise<readonly DeadLetter[]>
+  /**
+   * Puts up to `limit` given up deliveries in line again, oldest first: all of the webhook's, or those among `ids`. Those
+   * whose event is gone stay. Answers their ids.
+   */
+  redrive(webhookId: number, ids: readonly number[] | undefined, now: number, limit: number): Promise<readonly number[]>
+  /** Of one webhook; `finished` up to `window`. */
+  statsOf(webhookId: number, window: number): Promise<WebhookStats>
   /** Deletes finished deliveries older than this. */
   prune(before: number): Promise<number>
 }

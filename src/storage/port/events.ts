@@ -25,12 +25,34 @@ export interface EventRow {
   readonly occurredAt: number
 }
 
+/**
+ * A place in the log of all devices: events are ordered by `position`, those of one commit by `sequence`. No event ever
+ * appears before a place that could be read already.
+ */
+export interface LogPosition {
+  readonly position: number
+  readonly sequence: number
+}
+
+export interface PlacedEvent extends EventRow {
+  readonly position: number
+}
+
 /** The append-only log; appending also writes the delivery rows, in the same transaction. */
 export interface EventRepository {
   append(deviceId: string, events: readonly NewEvent[]): Promise<readonly EventRow[]>
   /** In order of sequence, `sequence > after`. */
   read(deviceId: string, after: number, limit: number): Promise<readonly EventRow[]>
+  /** Of all devices, in order of position, after that place. */
+  readAll(after: LogPosition, limit: number): Promise<readonly PlacedEvent[]>
   lastSequence(deviceId: string): Promise<number>
+  /**
+   * `floor`: the newest event that retention has let go of (0 = none), so that everything after it is still there;
+   * `newest`: the last one given out. Undefined when there is no such device.
+   */
+  bounds(deviceId: string): Promise<{ readonly floor: number; readonly newest: number } | undefined>
+  /** The same for the log of all devices; `newest` is a position that nothing readable is beyond. */
+  boundsOfAll(): Promise<{ readonly floor: LogPosition; readonly newest: number }>
   /** Deletes events older than this that no open delivery needs. Answers how many went. */
   prune(before: number): Promise<number>
 }

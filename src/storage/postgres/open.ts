@@ -5,6 +5,7 @@ import { settleTls } from './connection.ts'
 import { PostgresDatabase } from './database.ts'
 import { postgresDeliveries } from './deliveries.ts'
 import { translatePostgresError } from './errors.ts'
+import { alignLogPosition } from './log-position.ts'
 import { migratePostgres } from './migrate.ts'
 import { PostgresOwnerLock } from './owner.ts'
 
@@ -24,5 +25,7 @@ export const openPostgres = async (
     throw error
   }
   const database = new PostgresDatabase({ uri, label, logger })
+  // Only the owner writes events.
+  if (lock) await alignLogPosition(database)
   return { database, bulk: postgresBulk, deliveries: postgresDeliveries, lock }
 }

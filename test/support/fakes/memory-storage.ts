@@ -151,7 +151,8 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
     create: async (webhook, maxPerDevice, now) => {
       this.#execute()
       if (this.#webhooksOf(webhook.deviceId).length >= maxPerDevice) return 'limit_reached'
-      const row = { ...webhook, id: this.#nextWebhookId++, createdAt: now, updatedAt: now }
+      const health = { failingSince: undefined, pausedAt: undefined }
+      const row: WebhookRow = { ...webhook, ...health, id: this.#nextWebhookId++, createdAt: now, updatedAt: now }
       this.webhookRows.push(row)
       return row
     },
@@ -172,6 +173,14 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
       const place = this.webhookRows.findIndex((row) => row.deviceId === deviceId && row.id === id)
       if (place < 0) return undefined
       const changed = { ...this.webhookRows[place]!, ...change, updatedAt: now }
+      this.webhookRows[place] = changed
+      return changed
+    },
+    setHealth: async (id, health) => {
+      this.#execute()
+      const place = this.webhookRows.findIndex((row) => row.id === id)
+      if (place < 0) return undefined
+      const changed = { ...this.webhookRows[place]!, ...health }
       this.webhookRows[place] = changed
       return changed
     },
@@ -213,7 +222,7 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
     return this.#statements
   }
 
-  #webhooksOf(deviceId: string): readonly WebhookRow[] {
+  #webhooksOf(deviceId: string | undefined): readonly WebhookRow[] {
     return this.webhookRows.filter((row) => row.deviceId === deviceId)
   }
 
