@@ -1,41 +1,63 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, type ForkOptions, fork } from 'node:child_process'
 import { once } from 'node:events'
 
-/** A server in a process of its own, whose CPU time can be asked for. */
+/** A process of its own, whose CPU time and memory can be asked for. */
 export interface ServerChild extends AsyncDisposable {
+  readonly pid: number
   readonly ready: Readonly<Record<string, unknown>>
   /** User and system CPU since its start, in microseconds. */
   cpu(): Promise<number>
-  ask(question: string): Promise<unknown>
+  /** One question at a time. @throws what the other side threw */
+  ask<T = unknown>(question: string, argument?: unknown): Promise<T>
 }
 
+/** What goes over the channel; `child-side.ts` and `probe.mjs` speak the same. */
+export interface Question {
+  readonly question: string
+  readonly argument: unknown
+}
+export type Answer = { readonly value: unknown } | { readonly error: string }
+
 /** Starts `module`, which must call `serveParent` of `child-side.ts`. */
-export const startChild = async (module: URL, args: readonly string[] = []): Promise<ServerChild> => {
-  const child = fork(module, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  const [ready] = (await answerOf(child)) as [Record<string, unknown>]
-  const ask = async (question: string): Promise<unknown> => {
+export const startChild = async (
+  module: URL,
+  args: readonly string[] = [],
+  options: ForkOptions = {},
+): Promise<ServerChild> => {
+  const child = fork(module, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], ...ADVANCED, ...options })
+  return attach(child, (await answerOf(child)) as Record<string, unknown>)
+}
+
+/** Bytes stay bytes. */
+export const ADVANCED = { serialization: 'advanced' } as const
+
+/** The parent's side of a process that answers questions. Disposing it closes the channel, at which it ends. */
+export const attach = (child: ChildProcess, ready: Readonly<Record<string, unknown>>): ServerChild => {
+  const ask = async <T>(question: string, argument?: unknown): Promise<T> => {
     const answer = answerOf(child)
-    child.send(question)
-    const [message] = await answer
-    return message
+    child.send({ question, argument } satisfies Question)
+    return (await answer) as T
   }
   return {
+    pid: child.pid!,
     ready,
     ask,
-    cpu: async () => Number(await ask('cpu')),
+    cpu: () => ask<number>('cpu'),
     [Symbol.asyncDispose]: async () => {
-      child.disconnect()
-      if (child.exitCode === null) await once(child, 'exit')
+      if (child.connected) child.disconnect()
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
     },
   }
 }
 
-const answerOf = async (child: ChildProcess): Promise<unknown[]> => {
+const answerOf = async (child: ChildProcess): Promise<unknown> => {
   const gone = new AbortController()
-  const onExit = () => gone.abort(new Error('the server process ended'))
+  const onExit = () => gone.abort(new Error('the process ended'))
   child.once('exit', onExit)
   try {
-    return await once(child, 'message', { signal: gone.signal })
+    const [answer] = (await once(child, 'message', { signal: gone.signal })) as [Answer]
+    if ('error' in answer) throw new Error(answer.error)
+    return answer.value
   } finally {
     child.off('exit', onExit)
   }
