@@ -1,7 +1,7 @@
 // Faults that wait for their next occasions.
 import type { Fault } from '../service/faults.ts'
 import { ApiError } from './api-error.ts'
-import { type Context, findAccount, findPerson, phoneField } from './context.ts'
+import { type Context, findAccount, findCompanion, findPerson, phoneField } from './context.ts'
 import type { Route } from './router.ts'
 import type { Schema } from './schema.ts'
 import { listOf, OK, reply } from './views.ts'
@@ -23,6 +23,12 @@ const NEEDS: Readonly<Record<Fault['kind'], readonly string[]>> = {
 const FAULT_FIELDS: Readonly<Record<string, Schema>> = {
   kind: { type: 'string', enum: Object.keys(NEEDS) },
   phone: { ...phoneField, description: 'only for devices of this person' },
+  device: {
+    type: 'string',
+    minLength: 1,
+    maxLength: 100,
+    description: 'for swallow_ack and drop_message: only this companion',
+  },
   times: { type: 'integer', minimum: 1, maximum: 1_000_000, description: '1 when absent' },
   reason: { ...code, description: 'for fail_login and fail_registration' },
   expire: { type: 'integer', minimum: 1, description: 'seconds, for fail_login and fail_registration' },
@@ -53,7 +59,7 @@ export function makeFaultRoutes(context: Context): Route[] {
       body: { type: 'object', properties: FAULT_FIELDS, required: ['kind'] },
       status: 201,
       reply: reply({ id: { type: 'integer' } }),
-      refusals: { 404: ['unknown_person'], 422: ['unknown_recipient'] },
+      refusals: { 404: ['unknown_person', 'unknown_device'], 422: ['unknown_recipient'] },
       handle: ({ body }) => ({ id: service.faults.arm(readFault(context, body)) }),
     },
     {
@@ -95,13 +101,14 @@ export function makeFaultRoutes(context: Context): Route[] {
 }
 
 function readFault(context: Context, body: Readonly<Record<string, unknown>>): Fault {
-  const { kind, phone, times, reason, expire, code, to, xmlns, target } = body as Record<string, string>
+  const { kind, phone, device, times, reason, expire, code, to, xmlns, target } = body as Record<string, string>
   const needs = NEEDS[kind as Fault['kind']]
   const missing = needs.find((field) => body[field] === undefined)
   if (missing !== undefined) throw new ApiError(400, 'invalid_request', `${missing} is missing: ${kind} needs it`)
   const allowed = new Set(['kind', 'phone', 'times', ...needs])
   if (needs.includes('reason')) allowed.add('expire')
   if (kind === 'reject_message') allowed.add('to')
+  if (kind === 'swallow_ack' || kind === 'drop_message') allowed.add('device')
   const stray = Object.keys(body).find((field) => !allowed.has(field))
   if (stray !== undefined) throw new ApiError(400, 'invalid_request', `${stray} means nothing to ${kind}`)
   if (to !== undefined && !to.includes('@g.us') && findAccount(context, to) === undefined) {
@@ -112,6 +119,7 @@ function readFault(context: Context, body: Readonly<Record<string, unknown>>): F
   return {
     kind,
     ...(account !== undefined && { account }),
+    ...(device !== undefined && { device: findCompanion(context, device) }),
     ...(times !== undefined && { times }),
     ...(reason !== undefined && { reason }),
     ...(expire !== undefined && { expireSeconds: expire }),

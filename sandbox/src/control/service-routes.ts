@@ -5,6 +5,7 @@ import { type Context, findCompanion, findPerson, phoneField } from './context.t
 import { makeFaultRoutes } from './fault-routes.ts'
 import type { Route } from './router.ts'
 import { DEVICE, GROUP, listOf, OK, PROBLEM, reply, showDevice, showGroup, showProblem } from './views.ts'
+import { makeWireRoutes } from './wire-routes.ts'
 
 const code = { type: 'integer', minimum: 100, maximum: 999 } as const
 
@@ -14,6 +15,7 @@ export function makeServiceRoutes(context: Context): Route[] {
     ...makeDeviceRoutes(context),
     ...makeFaultRoutes(context),
     ...makeLogRoutes(context),
+    ...makeWireRoutes(context),
   ]
 }
 

@@ -41,9 +41,10 @@ export class MessageRouter {
       const message = readMessage(sender, stanza, this.#options)
       const fault = faults.take('reject_message', account, (candidate) => this.#concerns(candidate.to, message.to))
       if (fault !== undefined) return this.#acknowledge(sender, stanza, fault.code)
-      if (faults.take('drop_message', account) !== undefined) return
+      const isOf = ({ device }: { readonly device?: Device }) => device === undefined || device === sender
+      if (faults.take('drop_message', account, isOf) !== undefined) return
       metrics.countMessage()
-      if (faults.take('swallow_ack', account) === undefined) this.#acknowledge(sender, stanza)
+      if (faults.take('swallow_ack', account, isOf) === undefined) this.#acknowledge(sender, stanza)
       for (const jid of message.unknownDevices) log.add('unknown_device', sender.jid, `a copy for ${jid}`, stanza)
       this.#deliver(sender, stanza, message)
     } catch (error) {

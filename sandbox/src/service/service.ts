@@ -16,6 +16,7 @@ import { type Problem, ProblemLog } from './problem-log.ts'
 import { ReceiptRouter } from './receipt-router.ts'
 import { Registrations } from './registrations.ts'
 import { endConnection } from './stream-end.ts'
+import { WireLog } from './wire-log.ts'
 
 export interface ServiceOptions {
   readonly clock: () => number
@@ -42,6 +43,7 @@ export class Service {
   readonly log: ProblemLog
   readonly faults: Faults
   readonly metrics: Metrics
+  readonly wire: WireLog
   readonly directory: DeviceDirectory
   readonly #mailroom: Mailroom
   readonly #iqs: IqRouter
@@ -55,6 +57,7 @@ export class Service {
     this.accounts = new AccountRegistry(clock)
     this.log = new ProblemLog({ clock, ...(options.report === undefined ? {} : { report: options.report }) })
     this.metrics = new Metrics(clock)
+    this.wire = new WireLog(clock)
     this.faults = new Faults((device, how) => endConnection(device, how))
     const emit = (event: ServiceEvent) => this.#emit(event)
     const { accounts, faults, log, metrics } = this

@@ -37,6 +37,7 @@ type State =
 export class SocketConnection implements StallablePeer {
   readonly #options: SocketConnectionOptions
   readonly #frames = new FrameReader()
+  readonly #number: number
   #state: State
   #transport: NoiseTransport | undefined
   #stalled = false
@@ -47,6 +48,7 @@ export class SocketConnection implements StallablePeer {
   constructor(options: SocketConnectionOptions) {
     const { socket, identity, service } = options
     this.#options = options
+    this.#number = service.wire.open()
     this.heardAt = options.clock()
     const forged = service.faults.take('tamper', undefined, (fault) => fault.target === 'certificate') !== undefined
     const certificate = forged ? identity.forgedCertificate : identity.certificate
@@ -64,7 +66,8 @@ export class SocketConnection implements StallablePeer {
   deliver(stanza: BinaryNode): void {
     if (this.#transport === undefined || this.#stalled || this.#state.name === 'closed') return
     const framed = frame(this.#transport.encrypt(encodeStanza(stanza)))
-    const { metrics } = this.#options.service
+    const { metrics, wire } = this.#options.service
+    if (this.#state.name === 'device') wire.record(this.#state.device.jid, this.#number, 'out', stanza)
     metrics.stanzasOut += 1
     metrics.bytesOut += framed.length
     this.#options.socket.send(framed)
@@ -116,9 +119,13 @@ export class SocketConnection implements StallablePeer {
         this.#options.service.metrics.stanzasIn += 1
         state.registration.receive(this.#decode(body))
         return
-      case 'device':
-        this.#options.service.receive(state.device, this.#decode(body))
+      case 'device': {
+        const stanza = this.#decode(body)
+        const { service } = this.#options
+        service.wire.record(state.device.jid, this.#number, 'in', stanza)
+        service.receive(state.device, stanza)
         return
+      }
       case 'closed':
     }
   }
