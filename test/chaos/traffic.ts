@@ -1,0 +1,83 @@
+import type { RunningSandbox } from '../../scripts/lib/sandbox.ts'
+import { addressOf, type Cast } from './cast.ts'
+import type { Dice } from './dice.ts'
+import type { Lane, Ledger, Said } from './ledger.ts'
+import { sleep } from './sleep.ts'
+
+/** Longer than the gateway's own ten seconds of waiting for an ack. */
+const REQUEST_LIMIT_MS = 25_000
+
+export interface Traffic {
+  readonly cast: Cast
+  readonly ledger: Ledger
+  readonly sandbox: RunningSandbox
+  readonly gatewayUrl: string
+  readonly dice: Dice
+  /** Between two texts of a lane. */
+  readonly pauseMs: { readonly least: number; readonly most: number }
+}
+
+/** All lanes talk, each one text after the other, until the signal; resolves when the last has its answer. */
+export const talk = async (traffic: Traffic, signal: AbortSignal): Promise<void> => {
+  const { cast, dice, pauseMs } = traffic
+  const run = async (lane: Lane) => {
+    const address = addressOf(cast, lane)
+    await sleep(dice.between(0, pauseMs.most), signal)
+    while (!signal.aborted) {
+      const left =
+        lane.by === 'api' ? await callGateway(traffic, lane, address) : await writeOnPhone(traffic, lane, address)
+      await sleep(left ? dice.between(pauseMs.least, pauseMs.most) : 100, signal)
+    }
+  }
+  await Promise.all(cast.lanes.map(run))
+}
+
+/** One POST; false when the gateway was not there to take it. */
+const callGateway = async ({ cast, ledger, gatewayUrl }: Traffic, lane: Lane, address: string): Promise<boolean> => {
+  const said = ledger.say(lane)
+  const { token } = cast.devices.find(({ name }) => name === lane.sender)!.api
+  try {
+    const response = await fetch(`${gatewayUrl}/chats/${address}/messages`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ text: said.text }),
+      signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
+    })
+    const { data } = (await response.json()) as { data?: { message_id?: string } }
+    said.fate = response.ok ? 'accepted' : 'refused'
+    said.messageId = data?.message_id
+    said.code = response.ok ? undefined : response.status
+    // not connected, or its storage is away: a caller would wait a little
+    return response.ok
+  } catch (error) {
+    if (codeOf(error) === 'ECONNREFUSED') {
+      ledger.takeBack(said)
+      return false
+    }
+    said.fate = 'unknown'
+    return true
+  }
+}
+
+const writeOnPhone = async ({ cast, ledger, sandbox }: Traffic, lane: Lane, to: string): Promise<boolean> => {
+  const said: Said = ledger.say(lane)
+  const { phone } = cast.people.get(lane.sender)!
+  try {
+    const sent = await sandbox.call<{ message_id: string }>('POST', `/sandbox/people/${phone}/send`, {
+      to,
+      text: said.text,
+    })
+    said.fate = 'accepted'
+    said.messageId = sent.message_id
+  } catch {
+    // a fault of the service: what became of it shows when it arrives
+    said.fate = 'unknown'
+  }
+  return true
+}
+
+const codeOf = (error: unknown): string | undefined => {
+  const cause =
+    error instanceof Error ? (error.cause as { code?: string; errors?: { code?: string }[] } | undefined) : undefined
+  return cause?.code ?? cause?.errors?.[0]?.code
+}
