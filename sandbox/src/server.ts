@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createControlApi } from './control/control-api.ts'
+import { MediaServer } from './media/media-server.ts'
 import { People } from './phone/people.ts'
 import type { Problem } from './service/problem-log.ts'
 import { Service } from './service/service.ts'
@@ -78,7 +79,11 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   if (saved !== undefined) restoreSnapshot(service, saved.service)
   const people = new People({ service, clock })
   if (saved !== undefined) people.restore(saved.people)
-  const listener = createControlApi(service, people)
+  const control = createControlApi(service, people)
+  const media = new MediaServer({ depot: service.media, log: service.log })
+  const listener: RequestListener = (request, response) => {
+    if (!media.handle(request, response)) control(request, response)
+  }
   const credentials =
     options.tlsPort === undefined
       ? undefined

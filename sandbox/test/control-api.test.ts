@@ -61,6 +61,7 @@ test('people write to each other over HTTP: text, quote, receipts, read, filters
     quoted_message_id: null,
     target_message_id: null,
     copies: 1,
+    media: null,
   })
   await control.post(`/sandbox/people/${ben.phone}/send`, { to: ann.lid, text: 'yes', quoted_message_id: message_id })
   const answer = await control.get(`/sandbox/people/${ann.phone}/messages?wait_ms=5000`)
@@ -259,10 +260,12 @@ const ROUTES = [
   'GET /sandbox/devices',
   'GET /sandbox/faults',
   'GET /sandbox/groups',
+  'GET /sandbox/media',
   'GET /sandbox/metrics',
   'GET /sandbox/people',
   `GET ${PERSON}`,
   `GET ${PERSON}/messages`,
+  `GET ${PERSON}/messages/{message_id}/media`,
   `GET ${PERSON}/passkey`,
   `GET ${PERSON}/presences`,
   `GET ${PERSON}/receipts`,
@@ -273,6 +276,7 @@ const ROUTES = [
   'POST /sandbox/devices/{jid}/disconnect',
   'POST /sandbox/faults',
   'POST /sandbox/groups',
+  'POST /sandbox/media/expire',
   'POST /sandbox/people',
   ...[
     'enter-code',

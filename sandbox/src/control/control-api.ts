@@ -4,6 +4,7 @@ import type { People } from '../phone/people.ts'
 import type { Service } from '../service/service.ts'
 import type { Context } from './context.ts'
 import { makeLinkingRoutes } from './linking-routes.ts'
+import { makeMediaRoutes } from './media-routes.ts'
 import { makeMessageRoutes } from './message-routes.ts'
 import { describeApi } from './openapi.ts'
 import { makePeopleRoutes } from './people-routes.ts'
@@ -24,6 +25,7 @@ export function makeRoutes(context: Context): Route[] {
     ...makePeopleRoutes(context),
     ...makeLinkingRoutes(context),
     ...makeMessageRoutes(context),
+    ...makeMediaRoutes(context),
     ...makeServiceRoutes(context),
   ]
 }

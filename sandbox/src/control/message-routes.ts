@@ -18,7 +18,7 @@ const READING = {
   },
 } as const
 
-const to = {
+export const to = {
   type: 'string',
   minLength: 1,
   maxLength: 100,
@@ -53,14 +53,7 @@ export function makeMessageRoutes(context: Context): Route[] {
         const { phone } = findPerson(context, params.phone!)
         const chat = findChat(context, body.to as string)
         assertOnline(phone.online)
-        try {
-          return { message_id: await phone.sendText(chat, body.text as string, body.quoted_message_id as string) }
-        } catch (error) {
-          if (error instanceof StanzaError) throw new ApiError(422, 'refused', `the service answered ${error.code}`)
-          if (error instanceof OfflineError) throw new ApiError(409, 'phone_offline', error.message)
-          if (error instanceof NoAnswerError) throw new ApiError(504, 'no_answer', error.message)
-          throw error
-        }
+        return sent(phone.sendText(chat, body.text as string, body.quoted_message_id as string))
       },
     },
     {
@@ -190,7 +183,19 @@ export function makeMessageRoutes(context: Context): Route[] {
   ]
 }
 
-function assertOnline(online: boolean): void {
+/** The reply to a message that was sent. @throws ApiError when the service did not take it */
+export async function sent(sending: Promise<string>): Promise<{ readonly message_id: string }> {
+  try {
+    return { message_id: await sending }
+  } catch (error) {
+    if (error instanceof StanzaError) throw new ApiError(422, 'refused', `the service answered ${error.code}`)
+    if (error instanceof OfflineError) throw new ApiError(409, 'phone_offline', error.message)
+    if (error instanceof NoAnswerError) throw new ApiError(504, 'no_answer', error.message)
+    throw error
+  }
+}
+
+export function assertOnline(online: boolean): void {
   if (!online) throw new ApiError(409, 'phone_offline', 'the phone has no network')
 }
 

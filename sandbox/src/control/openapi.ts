@@ -90,7 +90,10 @@ function describeRoute(route: Route) {
     responses: {
       [status]: {
         description: 'Done',
-        content: { 'application/json': { schema: toJsonSchema(route.reply) } },
+        content:
+          route.reply === 'bytes'
+            ? { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } }
+            : { 'application/json': { schema: toJsonSchema(route.reply) } },
       },
       ...Object.fromEntries(responses),
     },

@@ -25,12 +25,26 @@ export interface Route {
   readonly query?: Readonly<Record<string, Schema>>
   /** `text`: the body is plain text. */
   readonly body?: ObjectSchema | 'text'
+  /** Of the body; 1 MiB when absent. */
+  readonly maxBodyBytes?: number
   /** 200 when absent. */
   readonly status?: number
-  readonly reply: Schema
+  /** `bytes`: the handler answers `Bytes`, which are sent as they are. */
+  readonly reply: Schema | 'bytes'
   /** What it may be refused for: status -> codes. */
   readonly refusals?: Readonly<Record<number, readonly string[]>>
   readonly handle: (call: Call) => unknown
+}
+
+/** A reply that is no JSON. */
+export class Bytes {
+  readonly type: string
+  readonly bytes: Uint8Array
+
+  constructor(type: string, bytes: Uint8Array) {
+    this.type = type
+    this.bytes = bytes
+  }
 }
 
 const MAX_BODY_BYTES = 1024 * 1024
@@ -58,7 +72,7 @@ export class Router {
       const url = new URL(request.url ?? '/', 'http://sandbox')
       const { route, params } = this.#find(request.method ?? 'GET', url.pathname, response)
       const query = readQuery(route, url.searchParams)
-      const text = route.body === undefined ? '' : await readBody(request)
+      const text = route.body === undefined ? '' : await readBody(request, route.maxBodyBytes ?? MAX_BODY_BYTES)
       const body = route.body === undefined || route.body === 'text' ? {} : parseBody(route.body, text)
       const gone = new AbortController()
       response.once('close', () => gone.abort())
@@ -127,12 +141,12 @@ function parseBody(schema: ObjectSchema, text: string): Fields {
   return value as Fields
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+async function readBody(request: IncomingMessage, most: number): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request) {
     size += (chunk as Buffer).length
-    if (size > MAX_BODY_BYTES) throw new ApiError(413, 'too_large', `a body has at most ${MAX_BODY_BYTES} bytes`)
+    if (size > most) throw new ApiError(413, 'too_large', `a body has at most ${most} bytes`)
     chunks.push(chunk as Buffer)
   }
   return Buffer.concat(chunks).toString('utf8')
@@ -141,6 +155,10 @@ async function readBody(request: IncomingMessage): Promise<string> {
 function sendJson(response: ServerResponse, status: number, reply: unknown): void {
   if (status === 204) {
     response.writeHead(204).end()
+    return
+  }
+  if (reply instanceof Bytes) {
+    response.writeHead(status, { 'content-type': reply.type, 'cache-control': 'no-store' }).end(reply.bytes)
     return
   }
   const body = JSON.stringify(reply)

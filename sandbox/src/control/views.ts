@@ -1,5 +1,6 @@
 // How people, messages and devices look in the control API. JSON keys are snake_case.
 
+import type { SeenMedia } from '../phone/album.ts'
 import type { PhoneMessage, PhonePresence, PhoneReceipt } from '../phone/entries.ts'
 import type { Person } from '../phone/people.ts'
 import type { Account, Device } from '../service/account.ts'
@@ -75,6 +76,51 @@ export function showPerson({ account, phone, linking }: Person) {
   }
 }
 
+const optionalInteger = { type: 'integer', nullable: true } as const
+
+export const MEDIA = {
+  ...reply({
+    kind: { ...text, description: 'image, video, audio, document, sticker' },
+    mimetype: text,
+    sha256: { ...optionalText, description: 'of the decrypted file, hex; null when it could not be opened' },
+    size: integer,
+    width: optionalInteger,
+    height: optionalInteger,
+    seconds: optionalInteger,
+    waveform: { type: 'array', items: integer, nullable: true },
+    voice_note: flag,
+    view_once: flag,
+    animated: flag,
+    caption: optionalText,
+    file_name: optionalText,
+    thumbnail_base64: optionalText,
+    direct_path: text,
+    fault: { ...optionalText, description: 'why it could not be opened' },
+  }),
+  nullable: true,
+} as const
+
+export function showMedia(media: SeenMedia) {
+  return {
+    kind: media.kind,
+    mimetype: media.mimetype,
+    sha256: media.sha256?.toString('hex') ?? null,
+    size: media.size,
+    width: media.width ?? null,
+    height: media.height ?? null,
+    seconds: media.seconds ?? null,
+    waveform: media.waveform ?? null,
+    voice_note: media.voiceNote,
+    view_once: media.viewOnce,
+    animated: media.animated,
+    caption: media.caption ?? null,
+    file_name: media.fileName ?? null,
+    thumbnail_base64: media.thumbnail?.toString('base64') ?? null,
+    direct_path: media.directPath,
+    fault: media.fault ?? null,
+  }
+}
+
 export const MESSAGE = reply({
   seq: integer,
   message_id: text,
@@ -92,6 +138,7 @@ export const MESSAGE = reply({
   target_message_id: { ...optionalText, description: 'what a reaction, an edit or a revoke is about' },
   timestamp: { ...integer, description: 'seconds since 1970' },
   copies: { ...integer, description: 'how often it arrived under this id; the person sees one message' },
+  media: MEDIA,
 })
 
 export function showMessage(message: PhoneMessage, accounts: AccountRegistry) {
@@ -113,6 +160,7 @@ export function showMessage(message: PhoneMessage, accounts: AccountRegistry) {
     target_message_id: message.targetMessageId ?? null,
     timestamp: message.timestamp,
     copies: message.copies,
+    media: message.media === undefined ? null : showMedia(message.media),
   }
 }
 

@@ -1,6 +1,7 @@
 // What a phone writes down.
 import type { proto } from 'baileys/WAProto/index.js'
 import type { Account } from '../service/account.ts'
+import type { SeenMedia } from './album.ts'
 import type { Summary } from './message-content.ts'
 
 export interface PhoneMessage extends Summary {
@@ -17,6 +18,8 @@ export interface PhoneMessage extends Summary {
   /** Seconds since 1970. */
   readonly timestamp: number
   readonly content: proto.IMessage
+  /** The file in it, opened. */
+  readonly media: SeenMedia | undefined
   /** How often it arrived with this id; a person still sees one message. */
   copies: number
 }

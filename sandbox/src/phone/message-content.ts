@@ -96,6 +96,21 @@ export function summarize(wrapped: proto.IMessage): Summary | undefined {
   return meaningful ? seen('unknown', {}) : undefined
 }
 
+const MEDIA = [
+  'imageMessage',
+  'videoMessage',
+  'ptvMessage',
+  'audioMessage',
+  'documentMessage',
+  'stickerMessage',
+] as const
+
+/** Whether a message carries a file: its stanza is of type `media` then. */
+export function isMedia(wrapped: proto.IMessage): boolean {
+  const message = unwrap(wrapped)
+  return MEDIA.some((name) => message[name])
+}
+
 function seen(type: string, content: Visible, targetMessageId?: string | null): Summary {
   return {
     type,

@@ -5,6 +5,7 @@ import { isGroup, parseJid } from '../wire/jid.ts'
 import { type BinaryNode, node } from '../wire/node.ts'
 import { encode } from './adv.ts'
 import { fetchBundles, fetchDevices, fetchGroup, jidOf } from './devices.ts'
+import { isMedia } from './message-content.ts'
 import { pad } from './padding.ts'
 import type { PreKeyBundle, SignalAddress, SignalEndpoint } from './signal-endpoint.ts'
 import type { StanzaClient } from './stanza-client.ts'
@@ -50,7 +51,8 @@ export class Outbox {
   async send(chat: string, message: proto.IMessage, messageId: string): Promise<void> {
     this.#remember(messageId, { chat, message })
     const content = isGroup(chat) ? await this.#forGroup(chat, message) : await this.#forPerson(chat, message)
-    const attrs = { id: messageId, to: chat, type: 'text', addressing_mode: isGroup(chat) ? 'lid' : undefined }
+    const type = isMedia(message) ? 'media' : 'text'
+    const attrs = { id: messageId, to: chat, type, addressing_mode: isGroup(chat) ? 'lid' : undefined }
     await this.#options.client.exchange(messageId, node('message', attrs, content))
   }
 

@@ -1,12 +1,14 @@
 // A simulated person's phone: device 0 of an account, attached to the service in the same process.
 import { randomInt } from 'node:crypto'
+import type { proto } from 'baileys/WAProto/index.js'
 import type { Account, Device } from '../service/account.ts'
 import type { DeviceKeys, Peer } from '../service/peer.ts'
 import type { ProblemKind } from '../service/problem-log.ts'
 import type { Service } from '../service/service.ts'
 import { isGroup, parseJid } from '../wire/jid.ts'
-import { type BinaryNode, child, children, node } from '../wire/node.ts'
+import { type BinaryNode, bytesOf, child, children, node } from '../wire/node.ts'
 import { signKeyIndexList } from './adv.ts'
+import { answerRetry, makeMedia, type OutgoingMedia, readMedia } from './album.ts'
 import { CompanionCare } from './companion-care.ts'
 import { readBundle, uploadPreKeys } from './devices.ts'
 import type { PhoneMessage, PhonePresence, PhoneReceipt, TypingState } from './entries.ts'
@@ -38,6 +40,7 @@ export interface PhoneState {
 }
 
 const KEPT_ENTRIES = 2_000
+const KEPT_MEDIA_BYTES = 160 * 1024 * 1024
 const FIRST_PRE_KEYS = 12
 const MORE_PRE_KEYS = 30
 const KNOWN_PEOPLE = 500
@@ -157,7 +160,18 @@ export class Phone implements Peer {
    * @throws StanzaError when the service refuses, NoAnswerError, OfflineError
    */
   async sendText(chat: string, text: string, quotedMessageId?: string): Promise<string> {
-    const content = makeText(text, quotedMessageId === undefined ? undefined : this.#quote(quotedMessageId, chat))
+    return this.#send(
+      chat,
+      makeText(text, quotedMessageId === undefined ? undefined : this.#quote(quotedMessageId, chat)),
+    )
+  }
+
+  /** Sends a file, really encrypted and uploaded. As `sendText`. */
+  async sendMedia(chat: string, media: OutgoingMedia): Promise<string> {
+    return this.#send(chat, makeMedia(this.#options.service.media, media, this.#options.clock()))
+  }
+
+  async #send(chat: string, content: proto.IMessage): Promise<string> {
     const messageId = makeMessageId()
     await this.#outbox.send(chat, content, messageId)
     this.#write({
@@ -254,10 +268,31 @@ export class Phone implements Peer {
       await this.#outbox.sendAgain(id, { user: account.lid, device: parseJid(sender)!.device }, count, bundle)
       return
     }
+    if (type === 'server-error') return this.#handleMediaRetry(stanza)
     if (SILENT_RECEIPTS.has(type)) return
     const ids = [id, ...children(child(stanza, 'list'), 'item').map(({ attrs }) => attrs.id ?? '')]
     const timestamp = t === undefined ? this.#seconds() : Number(t)
     for (const messageId of ids) this.receipts.add((seq) => ({ seq, messageId, from: account, type, timestamp }))
+  }
+
+  /** A companion could not download a file: it is uploaded once more, if the phone still has it. */
+  #handleMediaRetry(stanza: BinaryNode) {
+    const { service } = this.#options
+    const { id = '', from } = stanza.attrs
+    const companion = service.accounts.deviceByJid(from)
+    const sealed = child(stanza, 'encrypt')
+    const [ciphertext, iv] = [bytesOf(child(sealed, 'enc_p')), bytesOf(child(sealed, 'enc_iv'))]
+    const about = child(stanza, 'rmr')
+    if (companion?.account !== this.account || !ciphertext || !iv || !about)
+      return this.#problem('malformed', 'a media retry request without its parts', stanza)
+    const message = this.messages.findLast(({ messageId }) => messageId === id)
+    const answer =
+      message && answerRetry(service.media, message.content, message.media?.bytes, { messageId: id, ciphertext, iv })
+    const rmr = node('rmr', about.attrs)
+    // 2 = NOT_FOUND
+    if (answer === undefined) return service.answerMediaRetry(companion, id, [node('error', { code: 2 }), rmr])
+    const encrypt = node('encrypt', {}, [node('enc_p', {}, answer.ciphertext), node('enc_iv', {}, answer.iv)])
+    service.answerMediaRetry(companion, id, [encrypt, rmr])
   }
 
   #record(incoming: Incoming): void {
@@ -289,8 +324,22 @@ export class Phone implements Peer {
     this.presences.add((seq) => ({ seq, from, chat, state, at: this.#options.clock() }))
   }
 
-  #write(message: Omit<PhoneMessage, 'seq'>): void {
-    this.messages.add((seq) => ({ ...message, seq }))
+  #write(message: Omit<PhoneMessage, 'seq' | 'media'>): void {
+    const media = readMedia(this.#options.service.media, message.content)
+    if (media?.fault !== undefined)
+      this.#problem('undecryptable', `the file of message ${message.messageId}: ${media.fault}`)
+    this.messages.add((seq) => ({ ...message, media, seq }))
+    if (media !== undefined) this.#keepAlbumSmall()
+  }
+
+  /** Old files go; what was said about them stays. */
+  #keepAlbumSmall(): void {
+    let kept = 0
+    for (const { media } of this.messages.list().toReversed()) {
+      if (media?.bytes === undefined) continue
+      kept += media.bytes.length
+      if (kept > KEPT_MEDIA_BYTES) media.bytes = undefined
+    }
   }
 
   #countCopy(author: SignalAddress, id: string): void {

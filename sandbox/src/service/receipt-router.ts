@@ -122,7 +122,7 @@ export class ReceiptRouter {
     for (const device of devices) {
       if (device === reader) continue
       // A sender that must encrypt again has to know which device asks; everybody else wants the person.
-      const exact = RECEIPTS[kind] === 'exact' || kind === 'inactive'
+      const exact = RECEIPTS[kind] === 'exact' || RECEIPTS[kind] === 'phone' || kind === 'inactive'
       const byLid = device.account.addressing === 'lid'
       const person = exact ? (byLid ? reader.lid : reader.jid) : addressFor(reader.account, device.account)
       const alternative = byLid ? { sender_pn: reader.account.jid } : { sender_lid: reader.account.lidJid }

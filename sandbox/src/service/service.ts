@@ -1,3 +1,4 @@
+import { MediaDepot } from '../media/media-depot.ts'
 import { SERVICE_JID } from '../wire/jid.ts'
 import { type BinaryNode, node } from '../wire/node.ts'
 import type { Account, Device } from './account.ts'
@@ -16,7 +17,6 @@ import { type Problem, ProblemLog } from './problem-log.ts'
 import { ReceiptRouter } from './receipt-router.ts'
 import { Registrations } from './registrations.ts'
 import { endConnection } from './stream-end.ts'
-import { WireLog } from './wire-log.ts'
 
 export interface ServiceOptions {
   readonly clock: () => number
@@ -40,10 +40,10 @@ export class Service {
   readonly registrations: Registrations
   readonly groups: GroupRegistry
   readonly appState = new AppStateStore()
+  readonly media: MediaDepot
   readonly log: ProblemLog
   readonly faults: Faults
   readonly metrics: Metrics
-  readonly wire: WireLog
   readonly directory: DeviceDirectory
   readonly #mailroom: Mailroom
   readonly #iqs: IqRouter
@@ -51,13 +51,15 @@ export class Service {
   readonly #receipts: ReceiptRouter
   readonly #presence: PresenceBoard
   readonly #watchers = new Set<(event: ServiceEvent) => void>()
+  readonly #clock: () => number
 
   constructor(options: ServiceOptions) {
     const { clock } = options
+    this.#clock = clock
     this.accounts = new AccountRegistry(clock)
+    this.media = new MediaDepot(clock)
     this.log = new ProblemLog({ clock, ...(options.report === undefined ? {} : { report: options.report }) })
     this.metrics = new Metrics(clock)
-    this.wire = new WireLog(clock)
     this.faults = new Faults((device, how) => endConnection(device, how))
     const emit = (event: ServiceEvent) => this.#emit(event)
     const { accounts, faults, log, metrics } = this
@@ -90,6 +92,7 @@ export class Service {
       directory,
       clock,
       appState: this.appState,
+      media: this.media,
       activate: (device) => this.#activate(device),
       remove: (device) => this.removeDevice(device),
       mediaHost: options.mediaHost ?? (() => '127.0.0.1'),
@@ -111,6 +114,13 @@ export class Service {
       },
       detach: () => this.disconnect(device, peer),
     }
+  }
+
+  /** Tells a companion what its phone answered to a media retry request: where the file is now, or an error. */
+  answerMediaRetry(companion: Device, messageId: string, content: readonly BinaryNode[]) {
+    const { account } = companion
+    const from = account.addressing === 'lid' ? account.lidJid : account.jid
+    this.#mailroom.notify(companion, 'mediaretry', { id: messageId, from, t: this.#seconds() }, content)
   }
 
   /** Takes a companion off its account, as a phone does under "Linked devices" > "Log out". */
@@ -205,6 +215,10 @@ export class Service {
     this.#emit({ type: 'device_active', device })
     // Phones wait for this before they send history: Baileys only looks out for it after the line above.
     this.#emit({ type: 'device_active', device })
+  }
+
+  #seconds(): number {
+    return Math.floor(this.#clock() / 1000)
   }
 
   #emit(event: ServiceEvent) {

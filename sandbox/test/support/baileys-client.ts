@@ -6,6 +6,7 @@ import {
   initAuthCreds,
   makeWASocket,
   type SignalDataTypeMap,
+  type UserFacingSocketConfig,
   WA_CERT_DETAILS,
   type WASocket,
 } from 'baileys'
@@ -38,6 +39,8 @@ export interface BaileysOptions {
   readonly pushName?: string
   /** What an earlier client was linked with. */
   readonly auth?: AuthenticationState
+  /** More of Baileys' own options. */
+  readonly config?: Partial<UserFacingSocketConfig>
 }
 
 type Events = { [Name in keyof BaileysEventMap]: [BaileysEventMap[Name]] }
@@ -70,6 +73,7 @@ export class BaileysClient implements AsyncDisposable {
       defaultQueryTimeoutMs: QUERY_TIMEOUT_MS,
       markOnlineOnConnect: true,
       getMessage: async () => undefined,
+      ...this.#options.config,
     })
     const { ev } = this.socket
     ev.on('creds.update', (update) => Object.assign(this.auth.creds, update))

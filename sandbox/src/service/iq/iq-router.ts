@@ -1,3 +1,4 @@
+import type { MediaDepot } from '../../media/media-depot.ts'
 import { SERVICE_JID } from '../../wire/jid.ts'
 import { type BinaryNode, child, node } from '../../wire/node.ts'
 import type { Device } from '../account.ts'
@@ -25,6 +26,7 @@ export interface IqContext {
   readonly mailroom: Mailroom
   readonly directory: DeviceDirectory
   readonly appState: AppStateStore
+  readonly media: MediaDepot
   readonly clock: () => number
   readonly activate: (device: Device) => void
   readonly remove: (device: Device) => void

@@ -1,8 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import { bytesOf, child, node } from '../../wire/node.ts'
 import type { IqHandler, IqHandlers } from './iq-router.ts'
-
-const MEDIA_TTL_SECONDS = 86_400
 
 /** `ack`: a request whose only answer is an empty result. */
 const accept: IqHandler = ({ result }) => result()
@@ -76,19 +73,11 @@ export const sessionHandlers: IqHandlers = {
         node('prop', { config_code: 14303, config_value: 'true' }),
       ]),
     ]),
-  'w:m set media_conn': ({ context, result }) =>
-    result([
-      node(
-        'media_conn',
-        {
-          auth: randomBytes(32).toString('base64url'),
-          ttl: MEDIA_TTL_SECONDS,
-          auth_ttl: MEDIA_TTL_SECONDS,
-          max_buckets: 12,
-        },
-        [node('host', { hostname: context.mediaHost(), type: 'primary' }, [node('upload'), node('download')])],
-      ),
-    ]),
+  'w:m set media_conn': ({ context, result }) => {
+    const { auth, ttlSeconds } = context.media.grant()
+    const host = node('host', { hostname: context.mediaHost(), type: 'primary' }, [node('upload'), node('download')])
+    result([node('media_conn', { auth, ttl: ttlSeconds, auth_ttl: ttlSeconds, max_buckets: 12 }, [host])])
+  },
   'bot get bot': ({ result }) => result([node('bot', { v: 2 })]),
   'w:biz get business_profile': ({ request, context, result }) => {
     const business = context.accounts.byJid(child(request, 'profile')?.attrs.jid)
