@@ -59,6 +59,7 @@ export class Accounts implements AccessRegistry {
       settings: storage.settings,
       signalKeys: storage.signalKeys,
       messages: storage.messages,
+      chats: storage.chats,
       intake: storage.intake,
       events: storage.events,
       webhooks: storage.webhooks,

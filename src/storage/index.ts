@@ -4,6 +4,7 @@
  * Any method may throw `storage_unavailable` when the database is away.
  */
 export type * from './port/accounts.ts'
+export type * from './port/chats.ts'
 export type * from './port/deliveries.ts'
 export type * from './port/events.ts'
 export type * from './port/idempotency.ts'
@@ -13,6 +14,7 @@ export type * from './port/stanza-failures.ts'
 export type * from './port/webhooks.ts'
 
 import type { ApiKeyRepository, DeviceRepository, SettingRepository } from './port/accounts.ts'
+import type { ChatRepository } from './port/chats.ts'
 import type { DeliveryRepository } from './port/deliveries.ts'
 import type { EventRepository } from './port/events.ts'
 import type { IdempotencyRepository } from './port/idempotency.ts'
@@ -28,6 +30,7 @@ export interface Storage extends AsyncDisposable {
   readonly settings: SettingRepository
   readonly signalKeys: SignalKeyRepository
   readonly messages: MessageRepository
+  readonly chats: ChatRepository
   readonly intake: IntakeRepository
   readonly events: EventRepository
   readonly webhooks: WebhookRepository

@@ -1,5 +1,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { Bulk } from './bulk.ts'
+import { applyChatChange, dropMessages } from './chat-changes.ts'
+import { ChatStore } from './chats.ts'
 import { resolveParties } from './contacts.ts'
 import { conversationOf, partyOfChat } from './conversations.ts'
 import { type Database, queryOne, sql } from './database.ts'
@@ -32,8 +34,9 @@ export class IntakeStore implements IntakeRepository {
     this.#clock = parts.clock
   }
 
-  commit(deviceId: string, record: IntakeRecord): Promise<readonly EventRow[]> {
+  async commit(deviceId: string, record: IntakeRecord): Promise<readonly EventRow[]> {
     const [bulk, now] = [this.#bulk, this.#clock.now()]
+    await this.#emptyChat(deviceId, record)
     return this.#database.write(function* () {
       if ((yield* lockDevice(deviceId)) === undefined) throw deviceGone()
       if (!(yield* queryOne(claim, deviceId, record.key, now))) return []
@@ -48,9 +51,18 @@ export class IntakeStore implements IntakeRepository {
         record.message !== undefined &&
         (yield* storeMessage(deviceId, conversationId, senderParty?.contactId, record.message, now))
       const { changed, moved } = yield* applyReceipts(deviceId, conversationId, record.receipts ?? [], senderParty)
+      if (record.chatChange)
+        yield* applyChatChange(deviceId, conversationId, record.chatChange.change, record.chatChange.at)
       const events = record.events({ conversationId, chatParty, senderParty, changed, moved, isNew })
       return yield* appendEvents(bulk, deviceId, events, now)
     }, deviceId)
+  }
+
+  /** A long chat goes in slices of their own, before the change itself: one that was cut short is done again. */
+  async #emptyChat(deviceId: string, { chatChange, chat }: IntakeRecord): Promise<void> {
+    if (chatChange?.change.kind !== 'delete' && chatChange?.change.kind !== 'clear') return
+    const known = await new ChatStore({ database: this.#database }).find(deviceId, chat)
+    if (known) await dropMessages(this.#database, deviceId, known.conversationId, chatChange.at)
   }
 
   prune(before: number): Promise<number> {

@@ -79,7 +79,7 @@ const unwrap = (stored: StoredKey, secret: StorageSecret, label: string): { raw:
       sealedWith(stored.wrapped)
       return { raw: openBytes(asDataKey(0, by.key), stored.wrapped, identityOf(stored.id)), by }
     } catch (error) {
-      if (!isParleyError(error, 'internal')) throw error
+      if (!isParleyError(error, 'data_damaged')) throw error
     }
   }
   const { variable } = secret.key
@@ -121,10 +121,10 @@ export class Keyring {
     return sealBytes(this.#newest, plain, identity)
   }
 
-  /** @throws internal when it does not open */
+  /** @throws data_damaged when it does not open */
   open(sealed: Uint8Array, identity: Buffer): Buffer {
     const key = this.#keys.get(sealedWith(sealed))
-    if (!key) throw new ParleyError('internal', 'a sealed value names a data key that is not in this database')
+    if (!key) throw new ParleyError('data_damaged', 'a sealed value names a data key that is not in this database')
     return openBytes(key, sealed, identity)
   }
 

@@ -6,6 +6,8 @@ import { conversationOf, partyOfChat } from './conversations.ts'
 import { type Database, query, queryOne, sql, type Work } from './database.ts'
 import { lockDevice } from './device-lock.ts'
 import { appendEvents, deviceGone } from './events.ts'
+import { applyAccepted, applyAction, indexText } from './message-actions.ts'
+import { type MessageRecord, SELECT_MESSAGES, toMessageRow } from './message-rows.ts'
 import { mayAdvance, type ReceiptTimes } from './message-state.ts'
 import type { NewEvent } from './port/events.ts'
 import type {
@@ -19,51 +21,6 @@ import type {
 } from './port/messages.ts'
 import { setState } from './receipts.ts'
 
-interface MessageRecord {
-  readonly id: number
-  readonly device_id: string
-  readonly conversation_id: string
-  readonly chat: string
-  readonly message_id: string
-  readonly sender: string
-  readonly sender_contact_id: string | null
-  readonly from_me: unknown
-  readonly type: string
-  readonly text: string | null
-  readonly quoted_message_id: string | null
-  readonly push_name: string | null
-  readonly timestamp: number
-  readonly state: MessageState
-  readonly failure_code: number | null
-  readonly failure_reason: string | null
-  readonly content: Uint8Array | null
-}
-
-const toRow = (record: MessageRecord): MessageRow => ({
-  deviceId: record.device_id,
-  conversationId: record.conversation_id,
-  chat: record.chat,
-  messageId: record.message_id,
-  sender: record.sender,
-  senderContactId: record.sender_contact_id ?? undefined,
-  fromMe: Boolean(record.from_me),
-  type: record.type,
-  text: record.text ?? undefined,
-  quotedMessageId: record.quoted_message_id ?? undefined,
-  pushName: record.push_name ?? undefined,
-  timestamp: record.timestamp,
-  state: record.state,
-  failureCode: record.failure_code ?? undefined,
-  ...(record.failure_reason === null ? {} : { failureReason: record.failure_reason }),
-  content: record.content ?? undefined,
-})
-
-/** Rows with the sender's contact as it is now, after merges. */
-const SELECT = `select m.id, m.device_id, m.conversation_id, m.chat, m.message_id, m.sender,
-  coalesce(c.alias_of, m.sender_contact_id) as sender_contact_id, m.from_me, m.type, m.text, m.quoted_message_id,
-  m.push_name, m.timestamp, m.state, m.failure_code, m.failure_reason, m.content
-  from messages m left join contacts c on c.device_id = m.device_id and c.contact_id = m.sender_contact_id`
-
 /** The chat under the name given, or under the person's other name. Takes the chat, then (device, chat) three times. */
 const IN_CHAT = `(m.chat = ? or m.conversation_id in (
     select conversation_id from conversations where device_id = ? and alias_of is null and contact_id in (
@@ -73,20 +30,20 @@ const inChat = (deviceId: string, chat: string) => [chat, deviceId, deviceId, ch
 
 const findCopies = sql(
   'messages_copies',
-  `${SELECT} where m.device_id = ? and m.message_id = ? and m.conversation_id = ?`,
+  `${SELECT_MESSAGES} where m.device_id = ? and m.message_id = ? and m.conversation_id = ?`,
 )
 const findAnywhere = sql(
   'messages_find',
-  `${SELECT} where m.device_id = ? and m.message_id = ? order by m.from_me desc, m.id limit 1`,
+  `${SELECT_MESSAGES} where m.device_id = ? and m.message_id = ? order by m.from_me desc, m.id limit 1`,
 )
 const findInChat = sql(
   'messages_find_in_chat',
-  `${SELECT} where m.device_id = ? and m.message_id = ? and ${IN_CHAT} order by m.from_me desc, m.id limit 1`,
+  `${SELECT_MESSAGES} where m.device_id = ? and m.message_id = ? and ${IN_CHAT} order by m.from_me desc, m.id limit 1`,
 )
 const MOST_COPIES = 50
 const describeAnywhere = sql(
   'messages_describe',
-  `${SELECT} where m.device_id = ? and m.message_id = ? order by m.from_me desc, m.id limit ${MOST_COPIES}`,
+  `${SELECT_MESSAGES} where m.device_id = ? and m.message_id = ? order by m.from_me desc, m.id limit ${MOST_COPIES}`,
 )
 const readReceipts = sql(
   'receipts_read',
@@ -95,21 +52,28 @@ const readReceipts = sql(
 )
 const findStale = sql(
   'messages_stale',
-  `${SELECT} where m.state = 'accepted' and m.timestamp < ? order by m.id limit ?`,
+  `${SELECT_MESSAGES} where m.state = 'accepted' and m.timestamp < ? order by m.id limit ?`,
 )
 const findPending = sql(
   'messages_pending',
-  `${SELECT} where m.device_id = ? and m.state = 'accepted' order by m.id limit ?`,
+  `${SELECT_MESSAGES} where m.device_id = ? and m.state = 'accepted' order by m.id limit ?`,
 )
 const insert = sql(
   'messages_insert',
   `insert into messages (device_id, conversation_id, chat, message_id, sender, sender_contact_id, from_me, type, text,
-     quoted_message_id, push_name, timestamp, state, failure_code, content, created_at)
-   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+     quoted_message_id, push_name, timestamp, state, failure_code, content, created_at, target_message_id, hidden,
+     mentions, details)
+   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id`,
 )
 const heal = sql(
   'messages_heal',
-  'update messages set type = ?, text = ?, quoted_message_id = ?, push_name = ?, content = ? where id = ?',
+  `update messages set type = ?, text = ?, quoted_message_id = ?, push_name = ?, content = ?, target_message_id = ?,
+     hidden = ?, mentions = ?, details = ? where id = ?`,
+)
+const touchConversation = sql(
+  'conversations_touch',
+  `update conversations set last_at = ?, marked_unread = ? where device_id = ? and conversation_id = ?
+     and (last_at is null or last_at <= ?)`,
 )
 const putContent = sql('messages_content', 'update messages set content = ? where id = ?')
 const findSender = sql(
@@ -125,7 +89,7 @@ const insertMessage = (
   message: NewMessage,
   now: number,
 ) =>
-  query(
+  queryOne<{ id: number }>(
     insert,
     deviceId,
     conversationId,
@@ -143,7 +107,19 @@ const insertMessage = (
     message.failureCode,
     message.content,
     now,
+    ...extrasOf(message),
   )
+
+const jsonOrNull = (value: unknown): string | null => (value === undefined ? null : JSON.stringify(value))
+
+/** target_message_id, hidden, mentions, details */
+const extrasOf = ({ action, mentions, details }: NewMessage) =>
+  [
+    action?.target.messageId,
+    action !== undefined,
+    mentions?.length ? JSON.stringify(mentions) : null,
+    jsonOrNull(action ? { action } : details),
+  ] as const
 
 /**
  * Inside a unit that holds the device's lock: stores a message unless it is there already. A copy that could not be
@@ -166,13 +142,30 @@ export function* storeMessage(
         (senderContactId !== undefined && one.sender_contact_id === senderContactId)),
   )
   if (!copy) {
-    yield* insertMessage(deviceId, conversationId, senderContactId, message, now)
+    const inserted = yield* insertMessage(deviceId, conversationId, senderContactId, message, now)
+    yield* takeEffect(deviceId, conversationId, senderContactId, message, inserted!.id)
     return true
   }
   if (copy.type !== 'undecryptable' || message.type === 'undecryptable') return false
   const { type, text, quotedMessageId, pushName, content } = message
-  yield* query(heal, type, text, quotedMessageId, pushName, content, copy.id)
+  yield* query(heal, type, text, quotedMessageId, pushName, content, ...extrasOf(message), copy.id)
+  yield* takeEffect(deviceId, conversationId, senderContactId, message, copy.id)
   return true
+}
+
+/** What a message that is new does beside being there. An action of ours takes effect when WhatsApp has it. */
+function* takeEffect(
+  deviceId: string,
+  conversationId: string,
+  contactId: string | undefined,
+  { action, state, sender, fromMe, text, timestamp }: NewMessage,
+  row: number,
+): Work<void> {
+  if (!action) {
+    yield* indexText(row, conversationId, text)
+    yield* query(touchConversation, timestamp, false, deviceId, conversationId, timestamp)
+  } else if (state !== 'accepted')
+    yield* applyAction(deviceId, conversationId, { jid: sender, contactId, fromMe }, action)
 }
 
 /** Outgoing messages and look-ups. */
@@ -201,7 +194,7 @@ export class MessageStore implements MessageRepository {
       return copies.find((copy) => copy.from_me)
     }, deviceId)
     if (!record) throw new ParleyError('internal', 'an outgoing message must be from me')
-    return toRow(record)
+    return toMessageRow(record)
   }
 
   async setContent(deviceId: string, chat: string, messageId: string, content: Uint8Array): Promise<void> {
@@ -221,11 +214,12 @@ export class MessageStore implements MessageRepository {
   ): Promise<boolean> {
     const [bulk, now] = [this.#bulk, this.#clock.now()]
     return this.#database.write(function* () {
-      if (more) yield* lockDevice(deviceId)
+      yield* lockDevice(deviceId)
       const found = yield* queryOne<MessageRecord>(findInChat, deviceId, messageId, ...inChat(deviceId, chat))
       if (!found || !mayAdvance(found.state, state)) return false
       const [code, reason] = state === 'failed' ? [failureCode, more?.reason] : []
       yield* query(setState, state, code, reason, found.id)
+      if (found.state === 'accepted' && state !== 'failed') yield* applyAccepted(deviceId, found.id)
       if (more) yield* appendEvents(bulk, deviceId, more.events(), now)
       return true
     }, deviceId)
@@ -236,7 +230,7 @@ export class MessageStore implements MessageRepository {
       chat === undefined
         ? await this.#database.read<MessageRecord>(findAnywhere, deviceId, messageId)
         : await this.#database.read<MessageRecord>(findInChat, deviceId, messageId, ...inChat(deviceId, chat))
-    return record && toRow(record)
+    return record && toMessageRow(record)
   }
 
   async describe(
@@ -254,18 +248,18 @@ export class MessageStore implements MessageRepository {
         if (!first) return undefined
         if (found.some((one) => one.conversation_id !== first.conversation_id)) return 'ambiguous'
         const receipts = yield* query<ReceiptTimes & { readonly recipient: string }>(readReceipts, first.id)
-        return { message: toRow(first), receipts: receipts.map(toReceipts) }
+        return { message: toMessageRow(first), receipts: receipts.map(toReceipts) }
       })(),
     )
   }
 
   async pending(deviceId: string, limit: number): Promise<readonly MessageRow[]> {
     const records = await this.#database.read<MessageRecord>(findPending, deviceId, limit)
-    return records.map(toRow)
+    return records.map(toMessageRow)
   }
 
   async stale(before: number, limit: number): Promise<readonly MessageRow[]> {
-    return (await this.#database.read<MessageRecord>(findStale, before, limit)).map(toRow)
+    return (await this.#database.read<MessageRecord>(findStale, before, limit)).map(toMessageRow)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { ApiKeyStore } from './api-keys.ts'
+import { ChatStore } from './chats.ts'
 import { sql } from './database.ts'
 import { type DatabaseUri, parseDatabaseUri } from './database-uri.ts'
 import { DeliveryStore } from './deliveries.ts'
@@ -63,6 +64,7 @@ export const openStorage = async (options: OpenStorage): Promise<Storage> => {
     settings: createSettings(database),
     signalKeys,
     messages: new MessageStore({ database, bulk, clock }),
+    chats: new ChatStore({ database }),
     intake: new IntakeStore({ database, bulk, clock }),
     events: new EventStore({ database, bulk, clock }),
     webhooks: new WebhookStore({ database, keyring }),

@@ -38,14 +38,23 @@ export const raiseEpoch = (database: Database): Promise<number> =>
 export const readEpoch = async (database: Database): Promise<number> =>
   (await database.read<{ epoch: number }>(read))[0]!.epoch
 
+/** `data.reason` of what is refused to a process that does not own the database (any more). */
+const NOT_THE_OWNER = 'not_the_owner'
+
 /** Inside a unit: holds the epoch still until the unit ends. @throws conflict when it is not `epoch` */
 export function* checkEpoch(database: Database, epoch: number): Work<void> {
   if (epoch === NOT_OWNER)
-    throw new ParleyError('conflict', `this process does not own the database ${database.label}: it may not write keys`)
+    throw new ParleyError(
+      'conflict',
+      `this process does not own the database ${database.label}: it may not write keys`,
+      { data: { reason: NOT_THE_OWNER } },
+    )
   if (database.kind === 'postgres') yield* query(shareEpoch)
   const row = yield* queryOne<{ epoch: number }>(read)
   if (row?.epoch !== epoch)
-    throw new ParleyError('conflict', `another process took over the database ${database.label}`)
+    throw new ParleyError('conflict', `another process took over the database ${database.label}`, {
+      data: { reason: NOT_THE_OWNER },
+    })
 }
 
 export const ownedElsewhere = (label: string): ParleyError =>

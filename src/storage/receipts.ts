@@ -1,4 +1,5 @@
 import { query, queryOne, sql, type Work } from './database.ts'
+import { applyAccepted } from './message-actions.ts'
 import { isNewReceipt, mayAdvance, type ReceiptTimes } from './message-state.ts'
 import type { MessageState, MovedMessage, ReceiptChange, ResolvedParty } from './port/messages.ts'
 
@@ -63,6 +64,7 @@ export function* applyReceipts(
     changed.push(receipt)
     if (!mayAdvance(target.state, receipt.receipt)) continue
     yield* query(setState, receipt.receipt, null, null, target.id)
+    if (target.state === 'accepted') yield* applyAccepted(deviceId, target.id)
     if (target.from_me) moved.push({ messageId: receipt.messageId, state: receipt.receipt })
   }
   return { changed, moved }

@@ -48,14 +48,14 @@ export const sealBytes = ({ id, key }: DataKey, plain: Uint8Array, identity: Buf
   return sealed
 }
 
-/** The id of the data key that sealed this. @throws internal when it is not a sealed value */
+/** The id of the data key that sealed this. @throws data_damaged when it is not a sealed value */
 export const sealedWith = (sealed: Uint8Array): number => {
   if (sealed.length < SEAL_OVERHEAD || sealed[0] !== VERSION)
-    throw new ParleyError('internal', 'a sealed value in the database is damaged or of an unknown version')
+    throw new ParleyError('data_damaged', 'a sealed value in the database is damaged or of an unknown version')
   return Buffer.from(sealed.buffer, sealed.byteOffset, sealed.length).readUInt32BE(1)
 }
 
-/** @throws internal when the value was altered, moved from another row, or sealed with another key */
+/** @throws data_damaged when the value was altered, moved from another row, or sealed with another key */
 export const openBytes = ({ key }: DataKey, sealed: Uint8Array, identity: Buffer): Buffer => {
   const end = sealed.length - TAG
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(HEADER, HEADER + IV), { authTagLength: TAG })
@@ -66,7 +66,7 @@ export const openBytes = ({ key }: DataKey, sealed: Uint8Array, identity: Buffer
     decipher.final()
   } catch (cause) {
     throw new ParleyError(
-      'internal',
+      'data_damaged',
       'a sealed value in the database does not open: altered, moved, or sealed with another key',
       {
         cause,

@@ -1,4 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
+import { boundId } from '../kernel/ids.ts'
 import type { Bulk, SealedKey } from './bulk.ts'
 import { type Database, query, sql } from './database.ts'
 import type { Keyring } from './keyring.ts'
@@ -59,8 +60,10 @@ export class SignalKeyStore implements SignalKeyRepository {
 
   async get(deviceId: string, type: string, ids: readonly string[]): Promise<Map<string, Uint8Array>> {
     if (ids.length === 0) return new Map()
-    const rows = await this.#database.readAll(this.#bulk.getSignalKeys(deviceId, type, ids))
-    return new Map(rows.map(({ id, value }) => [id, this.#keyring.open(value, keyOf(deviceId, type, id))]))
+    // ids hold names from the wire, which may have any length
+    const asked = new Map(ids.map((id) => [boundId(id), id]))
+    const rows = await this.#database.readAll(this.#bulk.getSignalKeys(deviceId, type, [...asked.keys()]))
+    return new Map(rows.map(({ id, value }) => [asked.get(id)!, this.#keyring.open(value, keyOf(deviceId, type, id))]))
   }
 
   async commit(deviceId: string, commit: KeyCommit): Promise<void> {
@@ -103,7 +106,8 @@ export class SignalKeyStore implements SignalKeyRepository {
     const last = new Map(commit.writes.map((write) => [`${write.type}|${write.id}`, write]))
     const puts: SealedKey[] = []
     const deletes: { type: string; id: string }[] = []
-    for (const { type, id, value } of last.values()) {
+    for (const { type, id: given, value } of last.values()) {
+      const id = boundId(given)
       if (value === undefined) deletes.push({ type, id })
       else puts.push({ type, id, value: this.#keyring.seal(value, keyOf(deviceId, type, id)) })
     }

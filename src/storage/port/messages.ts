@@ -1,3 +1,4 @@
+import type { ChatChange, MessageAction, MessageDetails } from '../../kernel/message-facts.ts'
 import type { EventRow, NewEvent } from './events.ts'
 
 export type MessageState = 'accepted' | 'server_ack' | 'delivered' | 'read' | 'played' | 'failed' | 'received'
@@ -24,9 +25,32 @@ export interface MessageRow {
   readonly failureReason?: string | undefined
   /** Encoded `Message` protobuf. */
   readonly content: Uint8Array | undefined
+  /** Of an action (reaction, edit, revoke, vote): the message it is about. */
+  readonly targetMessageId?: string
+  readonly mentions?: readonly string[]
+  readonly details?: MessageDetails
+  /** Seconds since the epoch; `text` is what it says now, `content` what was sent first. */
+  readonly editedAt?: number
+  /** Seconds since the epoch; text, content and details are gone. */
+  readonly revokedAt?: number
+  readonly revokedBy?: string
+  readonly starred?: boolean
 }
 
-export type NewMessage = Omit<MessageRow, 'deviceId' | 'conversationId' | 'senderContactId'>
+export type NewMessage = Omit<
+  MessageRow,
+  | 'deviceId'
+  | 'conversationId'
+  | 'senderContactId'
+  | 'targetMessageId'
+  | 'editedAt'
+  | 'revokedAt'
+  | 'revokedBy'
+  | 'starred'
+> & {
+  /** Set when it changes another message: it takes effect there, and is shown in no list. */
+  readonly action?: MessageAction
+}
 
 /** A person under the names a stanza gave; at least one is set. Bare JIDs. */
 export interface PartyNames {
@@ -84,6 +108,8 @@ export interface IntakeRecord {
   readonly senderParty: PartyNames | undefined
   readonly message?: NewMessage
   readonly receipts?: readonly ReceiptChange[]
+  /** `at` in ms: what came later than that stays unread, or stays. */
+  readonly chatChange?: { readonly change: ChatChange; readonly at: number }
   /**
    * Builds the events once the ids are known; called inside the transaction and must not wait. Called again when the
    * database makes us repeat the transaction.
