@@ -17,6 +17,7 @@ import { type Problem, ProblemLog } from './problem-log.ts'
 import { ReceiptRouter } from './receipt-router.ts'
 import { Registrations } from './registrations.ts'
 import { endConnection } from './stream-end.ts'
+import { WireLog } from './wire-log.ts'
 
 export interface ServiceOptions {
   readonly clock: () => number
@@ -44,6 +45,7 @@ export class Service {
   readonly log: ProblemLog
   readonly faults: Faults
   readonly metrics: Metrics
+  readonly wire: WireLog
   readonly directory: DeviceDirectory
   readonly #mailroom: Mailroom
   readonly #iqs: IqRouter
@@ -60,6 +62,7 @@ export class Service {
     this.media = new MediaDepot(clock)
     this.log = new ProblemLog({ clock, ...(options.report === undefined ? {} : { report: options.report }) })
     this.metrics = new Metrics(clock)
+    this.wire = new WireLog(clock)
     this.faults = new Faults((device, how) => endConnection(device, how))
     const emit = (event: ServiceEvent) => this.#emit(event)
     const { accounts, faults, log, metrics } = this
