@@ -1,22 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { Device } from '../support/e2e/device.ts'
 import type { Phone } from '../support/e2e/phone.ts'
-import { type DatabaseKind, Stage } from '../support/e2e/stage.ts'
+import { type DatabaseKind, type Linked, Stage } from '../support/e2e/stage.ts'
 import { until } from '../support/e2e/until.ts'
 import { stopTestServer } from '../support/postgres.ts'
-
-interface Party {
-  readonly phone: Phone
-  readonly device: Device
-  readonly jid: string
-}
 
 for (const database of ['sqlite', 'postgres'] as const satisfies readonly DatabaseKind[])
   describe(`texts over the real protocol, ${database}`, () => {
     let stage: Stage
-    let ada: Party
-    let ben: Party
+    let ada: Linked
+    let ben: Linked
     let cleo: Phone
     let group: string
 

@@ -18,6 +18,13 @@ export const JWT_SECRET = 'jwt-secret-of-the-end-to-end-tests-x'
 
 export type DatabaseKind = 'sqlite' | 'postgres'
 
+/** A person and a device of theirs. */
+export interface Linked {
+  readonly phone: Phone
+  readonly device: Device
+  readonly jid: string
+}
+
 export interface StageOptions {
   readonly database?: DatabaseKind
   readonly env?: Readonly<Record<string, string>>
@@ -168,7 +175,7 @@ export class Stage implements AsyncDisposable {
   }
 
   /** A person and a linked device of theirs whose events come to the inbox. */
-  async linked(name: string): Promise<{ readonly phone: Phone; readonly device: Device; readonly jid: string }> {
+  async linked(name: string): Promise<Linked> {
     const [phone, device] = await Promise.all([this.whatsapp.person(name), this.newDevice(name)])
     await device.listen()
     const jid = await device.link(phone)
