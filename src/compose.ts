@@ -5,6 +5,7 @@ import type { BaileysEngineOptions } from './engine/baileys/engine.ts'
 import type { Engine } from './engine/index.ts'
 import { LazyEngine } from './engine/lazy-engine.ts'
 import { Events } from './events/events.ts'
+import { EventFeed } from './events/feed.ts'
 import { eventOfMessageState } from './events/from-message-state.ts'
 import { eventsOfSignal } from './events/from-signal.ts'
 import { createIntake } from './events/intake.ts'
@@ -30,6 +31,7 @@ import { openStorage } from './storage/open.ts'
 import { AddressGuard } from './webhooks/address-guard.ts'
 import { HttpWebhookClient, type WebhookClient } from './webhooks/client.ts'
 import { Dispatcher } from './webhooks/dispatcher.ts'
+import { EndpointHealth } from './webhooks/health.ts'
 import { Subscriptions } from './webhooks/subscriptions.ts'
 
 export interface GatewayParts {
@@ -98,11 +100,20 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     allowedNetworks: config.webhooks.allowedNetworks,
   })
   const client = parts.webhookClient ?? stack.use(new HttpWebhookClient({ guard, clock }))
+  const health = new EndpointHealth({
+    webhooks: storage.webhooks,
+    subscriptions,
+    announce: (deviceId, drafts) => events.append(deviceId, drafts),
+    clock,
+    logger,
+    pauseAfterMs: config.webhooks.maxAgeMs,
+  })
   const dispatcher = stack.use(
     new Dispatcher({
       deliveries: storage.deliveries,
       subscriptions,
       client,
+      health,
       clock,
       logger,
       enabled: config.webhooks.enabled,
@@ -114,7 +125,14 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     }),
   )
   const validate = parts.validate ?? false
-  const events = new Events({ log: storage.events, receivers: subscriptions, waker: dispatcher, validate })
+  const feed = new EventFeed()
+  const events: Events = new Events({
+    log: storage.events,
+    receivers: subscriptions,
+    waker: dispatcher,
+    feed,
+    validate,
+  })
 
   const engine = parts.engine ?? new LazyEngine({ version: BUILT_IN_VERSION, load: () => createEngine(parts, storage) })
   const whatsappVersion = await WebVersion.open({
@@ -136,7 +154,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     clock,
     logger,
     eventsOf: (message) => events.prepare(message.deviceId, [eventOfMessageState(message, clock.now())]),
-    onEvents: (committed) => events.wakeFor(committed),
+    onEvents: (deviceId, committed) => events.committed(deviceId, committed),
   })
   const sessions: SessionRegistry = stack.use(
     new SessionRegistry({
@@ -245,6 +263,7 @@ const createEngine = async (
   return new BaileysEngine({
     ...engineTiming,
     keys: storage.signalKeys,
+    stanzaFailures: storage.stanzaFailures,
     sentContent: async (deviceId, chat, messageId) => {
       const message = await storage.messages.find(deviceId, messageId, chat)
       return (message ?? (await storage.messages.find(deviceId, messageId)))?.content

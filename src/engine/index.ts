@@ -3,10 +3,11 @@
  * What the engine hears comes out in two ways: `signals` (how the connection does; not kept) and `intake` (what must
  * not be lost: awaited, and only then acknowledged to WhatsApp).
  */
-export type { Intake, MessageOccurrence, Occurrence, OccurrenceParty, ReceiptOccurrence } from './occurrences.ts'
+export type { ChatChangeOccurrence, Intake, MessageOccurrence, Occurrence, OccurrenceParty, ReceiptOccurrence } from './occurrences.ts'
 export type * from './outgoing.ts'
 export type { CloseCause, EngineSignal } from './signals.ts'
 
+import type { ChatChange } from '../kernel/message-facts.ts'
 import type { Intake } from './occurrences.ts'
 import type { BuildMessage } from './outgoing.ts'
 import type { CloseCause, EngineSignal } from './signals.ts'
@@ -52,6 +53,15 @@ export type SendOutcome =
   /** Nothing heard within the deadline, or the connection went away: it may or may not have arrived. */
   | { readonly outcome: 'unknown' }
 
+/** A message that a change of its chat covers. */
+export interface CoveredMessage {
+  readonly messageId: string
+  readonly sender: string
+  readonly fromMe: boolean
+  /** Seconds since the epoch. */
+  readonly timestamp: number
+}
+
 /** One live connection. A session is single use: after `closed` open another. */
 export interface EngineSession extends AsyncDisposable {
   readonly deviceId: string
@@ -71,6 +81,19 @@ export interface EngineSession extends AsyncDisposable {
   sendChatState(chat: string, state: 'composing' | 'recording' | 'paused'): Promise<void>
   /** Marks messages as read: sends the read receipts. */
   markRead(chat: string, sender: string | undefined, messageIds: readonly string[]): Promise<void>
+  /**
+   * Changes a chat on every device of the account; the change comes back through `intake`. `last` are the newest
+   * messages of the chat, which the change covers. @throws conflict (the phone has not shared its keys yet), whatsapp_timeout
+   */
+  changeChat(chat: string, change: ChatChange, last?: readonly CoveredMessage[]): Promise<void>
+  /** Lets WhatsApp tell when somebody goes online or offline; it comes as `presence` signals until the connection ends. */
+  subscribePresence(jid: string): Promise<void>
+  /** Seconds after which messages of new chats disappear; 0 = off. */
+  setDefaultDisappearing(seconds: number): Promise<void>
+  /** The same for a group; only admins may in some. @throws forbidden, not_found, whatsapp_refused */
+  setGroupDisappearing(group: string, seconds: number): Promise<void>
+  /** What we are in a group; undefined when not a member. @throws whatsapp_timeout, whatsapp_refused */
+  roleIn(group: string): Promise<'member' | 'admin' | undefined>
   /** Passkey linking: see `passkey.ts`. @throws bad_request, conflict, whatsapp_refused */
   readonly passkey: PasskeyPort
   /** Asks WhatsApp to remove this device and waits for the answer. @throws whatsapp_timeout */

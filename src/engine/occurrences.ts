@@ -1,5 +1,7 @@
 /** What happened on WhatsApp and must not be lost. JIDs are bare (no device) unless said otherwise. */
 
+import type { ChatChange, MessageAction, MessageDetails } from '../kernel/message-facts.ts'
+
 /** A person as a stanza names them: at least one of the two is set. */
 export interface OccurrenceParty {
   readonly pn: string | undefined
@@ -39,6 +41,9 @@ export interface MessageOccurrence {
   readonly unavailable?: string | undefined
   /** Encoded `Message` protobuf; undefined when undecryptable. */
   readonly content: Uint8Array | undefined
+  /** Set when it changes another message. */
+  readonly action?: MessageAction | undefined
+  readonly details?: MessageDetails | undefined
 }
 
 export interface ReceiptOccurrence {
@@ -58,7 +63,22 @@ export interface ReceiptOccurrence {
   readonly timestamp: number
 }
 
-export type Occurrence = MessageOccurrence | ReceiptOccurrence
+/** A chat was changed on one of our devices, this one included. */
+export interface ChatChangeOccurrence {
+  readonly kind: 'chat_change'
+  readonly key: string
+  readonly chat: string
+  readonly chatParty: OccurrenceParty | undefined
+  readonly change: ChatChange
+  /** ms, as the device that made the change stamped it. */
+  readonly at: number
+  /** Of a first synchronisation: it may be long ago. */
+  readonly fromFull: boolean
+  /** The sync action as it travelled, fit for JSON. */
+  readonly raw: Readonly<Record<string, unknown>>
+}
+
+export type Occurrence = MessageOccurrence | ReceiptOccurrence | ChatChangeOccurrence
 
 /**
  * Takes what happened, in order, and resolves only when it is committed; only then does the engine acknowledge to

@@ -11,6 +11,7 @@ export type CloseCause =
   | { readonly kind: 'refused'; readonly code: number; readonly message: string } // any other answer of the service
   | { readonly kind: 'pairing_error'; readonly message: string } // pair-success did not hold (bad signature, HMAC)
   | { readonly kind: 'keepalive_timeout' } // pings unanswered
+  | { readonly kind: 'keys_damaged'; readonly message: string } // stored credentials or keys do not open
   | { readonly kind: 'network'; readonly message: string }
   | { readonly kind: 'local'; readonly message: string } // we closed it ourselves
 
@@ -47,5 +48,24 @@ export type EngineSignal =
       readonly messageId: string
       readonly chat: string
       readonly whatsappCode: number | undefined
+    }
+  /** Somebody whose presence is watched came online or went offline. `lastSeenAt` in ms, when they show it. */
+  | {
+      readonly type: 'presence'
+      readonly jid: string
+      readonly pn: string | undefined
+      readonly lid: string | undefined
+      readonly available: boolean
+      readonly lastSeenAt: number | undefined
+    }
+  /** Somebody types or records in a chat, or has stopped. */
+  | {
+      readonly type: 'chat_presence'
+      readonly chat: string
+      readonly sender: string
+      readonly pn: string | undefined
+      readonly lid: string | undefined
+      readonly isGroup: boolean
+      readonly state: 'composing' | 'recording' | 'paused'
     }
   | { readonly type: 'closed'; readonly cause: CloseCause }

@@ -152,6 +152,11 @@ const eventsOfClose = (cause: CloseCause, jid: string, facts: ConnectionFacts): 
       return refused(403, 'the account is locked')
     case 'banned':
       return refused(406, 'the account is banned')
+    case 'keys_damaged':
+      return [
+        draft(connectionConnectFailure, { jid, reason: 'keys_damaged', message: cause.message }, at),
+        disconnected('keys_damaged'),
+      ]
     case 'outdated':
       return [draft(connectionClientOutdated, { jid }, at), disconnected('connect_failure: 405')]
     case 'refused':

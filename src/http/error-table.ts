@@ -8,6 +8,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   too_large: 413,
   unsupported_media_type: 415,
   unprocessable: 422,
+  upgrade_required: 426,
   idempotency_mismatch: 422,
 
   // Who asks
@@ -32,6 +33,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   // The gateway
   not_supported: 501,
   storage_unavailable: 503,
+  data_damaged: 500,
   internal: 500,
 }
 

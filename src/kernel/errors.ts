@@ -19,11 +19,13 @@ export type ErrorCode =
   | 'idempotency_mismatch' // an idempotency key used with another request
   | 'rate_limited' // `retryAfterSeconds` says when again
   | 'gone'
+  | 'upgrade_required' // only over a WebSocket
   | 'not_supported' // the engine cannot do this
   | 'whatsapp_refused' // WhatsApp answered with an error; `data.whatsapp_code`
   | 'whatsapp_timeout' // WhatsApp did not answer
   | 'pairing_failed' // linking ended without a device; `data.reason`
   | 'storage_unavailable' // the database is away
+  | 'data_damaged' // what is stored does not open: altered, moved, or sealed with another key
   | 'internal'
 
 export interface ErrorDetails {

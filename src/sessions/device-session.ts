@@ -1,7 +1,7 @@
 import type { Account, Engine, EngineSession, EngineSignal, Intake, LinkRequest } from '../engine/index.ts'
 import type { Backoff } from '../kernel/backoff.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { messageOf } from '../kernel/errors.ts'
+import { isParleyError, messageOf } from '../kernel/errors.ts'
 import type { Semaphore } from '../kernel/semaphore.ts'
 import type { LinkStart, LinkState, LiveStatus, PairingFailure } from './index.ts'
 import { OpenWaiters } from './open-waiters.ts'
@@ -81,11 +81,11 @@ export class DeviceSession {
     const clientLoaded = this.#phase !== 'idle'
     const error = isConnected
       ? ''
-      : !isLoggedIn
-        ? 'client not logged in'
-        : this.#phase === 'stopped' && this.#stopReason !== ''
-          ? `client not connected: ${this.#stopReason}`
-          : 'client not connected'
+      : this.#phase === 'stopped' && this.#stopReason !== ''
+        ? `client not connected: ${this.#stopReason}`
+        : isLoggedIn
+          ? 'client not connected'
+          : 'client not logged in'
     return { clientLoaded, isConnected, isLoggedIn, error }
   }
 
@@ -236,7 +236,8 @@ export class DeviceSession {
       if (generation === this.#generation && !isOver) this.#engine = session
       if (generation !== this.#generation || this.#disposed) session.close({ kind: 'local', message: 'stopping' })
     } catch (error) {
-      onSignal({ type: 'closed', cause: { kind: 'network', message: messageOf(error) } })
+      const kind = isParleyError(error, 'data_damaged') ? 'keys_damaged' : 'network'
+      onSignal({ type: 'closed', cause: { kind, message: messageOf(error) } })
     }
   }
 

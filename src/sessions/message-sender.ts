@@ -48,8 +48,9 @@ export class MessageSender {
   }
 
   async send(device: DeviceSession, request: SendRequest): Promise<SentMessage> {
-    const known = request.messageId && (await this.#messages.find(device.deviceId, request.messageId))
-    if (known && known.fromMe) return this.#report(device, known)
+    const { messageId: given } = request
+    const known = given === undefined ? undefined : await this.#messages.find(device.deviceId, given)
+    if (known?.fromMe) return this.#report(device, known)
     const connection = await this.#connectionOf(device)
     const chat = await this.#resolve(connection, request.chat)
     const quoted = await this.#quoted(device.deviceId, request)

@@ -64,7 +64,7 @@ export class Outbox {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #eventsOf: (message: MovedRow) => readonly NewEvent[]
-  readonly #onEvents: (committed: readonly NewEvent[]) => void
+  readonly #onEvents: (deviceId: string, committed: readonly NewEvent[]) => void
   readonly #lanes = new Map<string, Lane>()
   /** By device and message id: what is in a line. */
   readonly #entries = new Map<string, Entry>()
@@ -76,7 +76,7 @@ export class Outbox {
     readonly logger: Logger
     /** The `message.status` event of a message that moves; called inside the transaction. */
     readonly eventsOf: (message: MovedRow) => readonly NewEvent[]
-    readonly onEvents: (committed: readonly NewEvent[]) => void
+    readonly onEvents: (deviceId: string, committed: readonly NewEvent[]) => void
   }) {
     this.#messages = deps.messages
     this.#clock = deps.clock
@@ -121,7 +121,12 @@ export class Outbox {
 
   /** Takes up what an earlier run left, once per device; called when its connection is open. Resolves when all is taken up. */
   async recover(device: OutboxDevice): Promise<void> {
-    for (const lane of this.#lanes.values()) if (lane.device.deviceId === device.deviceId) lane.device = device
+    for (const lane of this.#lanes.values()) {
+      if (lane.device.deviceId !== device.deviceId) continue
+      lane.device = device
+      // the pause is for a connection that stands; a new one is tried at once
+      lane.entries[0]?.wake()
+    }
     if (this.#recovered.has(device.deviceId)) return
     this.#recovered.add(device.deviceId)
     try {
@@ -220,7 +225,7 @@ export class Outbox {
       )
     } catch (error) {
       if (isParleyError(error, 'not_connected') || isParleyError(error, 'whatsapp_timeout')) return undefined
-      if (isParleyError(error, 'storage_unavailable')) return undefined
+      if (isParleyError(error, 'storage_unavailable') || isParleyError(error, 'data_damaged')) return undefined
       this.#logger.warn({ message_id: row.messageId, reason: messageOf(error) }, 'a message cannot be sent')
       const code = isParleyError(error) ? Number(error.data?.whatsapp_code) : Number.NaN
       return {
@@ -252,7 +257,7 @@ export class Outbox {
         return events
       },
     })
-    if (moved) this.#onEvents(events)
+    if (moved) this.#onEvents(row.deviceId, events)
     return moved
   }
 

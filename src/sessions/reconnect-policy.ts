@@ -37,6 +37,7 @@ export const nextStep = (
       return { step: 'stop', reason: 'replaced' }
     case 'locked':
     case 'banned':
+    case 'keys_damaged':
       return { step: 'stop', reason: cause.kind }
     case 'temporary_ban': {
       const until = cause.expiresAt ?? context.now + BAN_WITHOUT_END_MS

@@ -1,6 +1,6 @@
-import type { Engine, PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
+import type { Account, Engine, PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { messageOf, ParleyError } from '../kernel/errors.ts'
+import { isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
 import { KeyedQueue } from '../kernel/keyed-queue.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { Semaphore } from '../kernel/semaphore.ts'
@@ -213,8 +213,9 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
       const again = this.#sessions.get(deviceId)
       if (again) return again
       this.#stopping.signal.throwIfAborted()
-      const [row, account] = await Promise.all([this.#devices.get(deviceId), this.#engine.storedAccount(deviceId)])
+      const row = await this.#devices.get(deviceId)
       if (!row) throw new ParleyError('not_found', 'there is no such device')
+      const account = await this.#accountOf(row)
       const { intake, announce, saveDevice, refreshVersion } = this.#shared
       const session = new DeviceSession(
         {
@@ -238,6 +239,16 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
       this.#sessions.set(deviceId, session)
       return session
     })
+  }
+
+  /** Of damaged credentials as the device's row remembers it: the attempt to connect then tells what is wrong. */
+  async #accountOf({ deviceId, jid, lid, pushName }: DeviceRow): Promise<Account | undefined> {
+    try {
+      return await this.#engine.storedAccount(deviceId)
+    } catch (error) {
+      if (!isParleyError(error, 'data_damaged') || jid === undefined) throw error
+      return { jid, lid, pushName, platform: undefined, businessName: undefined }
+    }
   }
 
   #inBackground(deviceId: string, work: Promise<void>): void {

@@ -5,11 +5,23 @@ import {
   type SignalDataTypeMap,
   type SignalKeyStore,
 } from 'baileys'
+import { ParleyError } from '../../kernel/errors.ts'
 import type { KeyWrite, SignalKeyRepository } from '../../storage/index.ts'
 import { decodeCredentials, decodeKey, encodeCredentials, encodeKey } from './key-codec.ts'
 
 /** Baileys appends to this list for ever; it only needs the recent ones to recognise repetitions. */
 const HISTORY_MESSAGES_KEPT = 50
+
+/** @throws data_damaged */
+const readCredentials = (stored: Uint8Array): AuthenticationCreds => {
+  try {
+    const creds = decodeCredentials<AuthenticationCreds>(stored)
+    if (creds.signedIdentityKey.private.length === 32 && creds.noiseKey.private.length === 32) return creds
+  } catch (cause) {
+    throw new ParleyError('data_damaged', 'the stored credentials cannot be read', { cause })
+  }
+  throw new ParleyError('data_damaged', 'the stored credentials lack their keys')
+}
 
 /**
  * Credentials and keys of one device as Baileys wants them, on the key repository.
@@ -40,7 +52,7 @@ export class AuthStore {
   /** The stored account, or undefined when the device has none. */
   static async load(deviceId: string, repository: SignalKeyRepository): Promise<AuthStore | undefined> {
     const stored = await repository.credentials(deviceId)
-    return stored && new AuthStore(deviceId, repository, decodeCredentials(stored), false)
+    return stored && new AuthStore(deviceId, repository, readCredentials(stored), false)
   }
 
   /** Fresh credentials for linking. */

@@ -12,11 +12,12 @@ import type { Clock } from '../../kernel/clock.ts'
 import { ParleyError } from '../../kernel/errors.ts'
 import { KeyedQueue } from '../../kernel/keyed-queue.ts'
 import type { Logger } from '../../kernel/logger.ts'
-import type { SignalKeyRepository } from '../../storage/index.ts'
+import type { SignalKeyRepository, StanzaFailureRepository } from '../../storage/index.ts'
 import type { Account, Engine, EngineSession, OpenSession } from '../index.ts'
 import { accountOf } from './account.ts'
 import { AuthStore } from './auth-store.ts'
 import { createBaileysLogger } from './baileys-logger.ts'
+import { watchDamage } from './damage-watch.ts'
 import { createDeviceCache, createSharedDeviceCache } from './device-cache.ts'
 import { Incoming } from './incoming.ts'
 import { createSharedLidCache, LidMap } from './lid-map.ts'
@@ -31,6 +32,7 @@ import { type ServiceAddress, Transport } from './transport.ts'
 
 export interface BaileysEngineOptions {
   readonly keys: SignalKeyRepository
+  readonly stanzaFailures: Pick<StanzaFailureRepository, 'note'>
   /** What was sent, for recipients who ask for it again: the encoded `Message`, or undefined. */
   readonly sentContent: (deviceId: string, chat: string, messageId: string) => Promise<Uint8Array | undefined>
   readonly service: ServiceAddress
@@ -86,7 +88,9 @@ export class BaileysEngine implements Engine {
 
   async open(request: OpenSession): Promise<EngineSession> {
     const { deviceId, link } = request
-    const { keys, clock } = this.#options
+    const { clock, stanzaFailures } = this.#options
+    let session: BaileysSession | undefined
+    const keys = watchDamage(this.#options.keys, ({ message }) => session?.close({ kind: 'keys_damaged', message }))
     const auth = link ? AuthStore.draft(deviceId, keys) : await AuthStore.load(deviceId, keys)
     if (!auth) throw new ParleyError('not_linked', 'the device is not linked to a WhatsApp account')
     const logger = this.#options.logger.child({ device_id: deviceId })
@@ -98,15 +102,16 @@ export class BaileysEngine implements Engine {
       cache: this.#lids,
       ask: (pns) => askLids(sock, pns),
     })
-    sock = this.#makeSocket(request, auth, lidMap, browser, logger)
-    let session: BaileysSession | undefined
+    sock = this.#makeSocket(request, keys, auth, lidMap, browser, logger, (error) => incoming.onSenderKeyLost(error))
     const incoming = new Incoming({
       deviceId,
       sock,
       auth,
       lidMap,
       intake: request.intake,
+      failures: stanzaFailures,
       logger,
+      onOverload: () => session?.close({ kind: 'network', message: 'more came in than could be stored' }),
       onRefused: (what) => {
         this.refusals[what]++
       },
@@ -152,12 +157,14 @@ export class BaileysEngine implements Engine {
 
   #makeSocket(
     { deviceId, proxyUrl }: OpenSession,
+    keys: SignalKeyRepository,
     auth: AuthStore,
     lidMap: LidMap,
     browser: WABrowserDescription,
     logger: Logger,
+    onSenderKeyLost: (error: unknown) => void,
   ): WASocket {
-    const { keys, sentContent, protocolLogLevel, keepAliveIntervalMs, connectTimeoutMs, qrLifetimeMs } = this.#options
+    const { sentContent, protocolLogLevel, keepAliveIntervalMs, connectTimeoutMs, qrLifetimeMs } = this.#options
     const agent = this.#transport.agentFor(proxyUrl)
     const small = (name: string) => sliceOf(this.#small, `${deviceId}|${name}`)
     return makeWASocket({
@@ -200,6 +207,7 @@ export class BaileysEngine implements Engine {
           onRefused: (what) => {
             this.refusals[what]++
           },
+          onSenderKeyLost,
         }),
     })
   }

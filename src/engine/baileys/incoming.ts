@@ -14,14 +14,17 @@ import {
   type WASocket,
 } from 'baileys'
 import { isParleyError, messageOf } from '../../kernel/errors.ts'
+import { boundId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/logger.ts'
+import type { StanzaFailureRepository } from '../../storage/index.ts'
 import type { Intake } from '../index.ts'
 import type { AuthStore } from './auth-store.ts'
 import { faultOfDeviceIdentity } from './device-identity.ts'
 import type { LidMap } from './lid-map.ts'
 import { isDeviceTalk } from './message-content.ts'
 import { type Self, toMessageOccurrence, toReceiptOccurrence } from './occurrence.ts'
-import { STORAGE_FAILURE } from './signal-repository.ts'
+import { notePoison } from './poison.ts'
+import { STORAGE_FAILURE, STORAGE_REFUSAL } from './signal-repository.ts'
 import { replaceListener } from './stock-listeners.ts'
 
 /**
@@ -34,7 +37,11 @@ import { replaceListener } from './stock-listeners.ts'
  *   stanza -> decrypt (ratchet + journal committed) -> intake (message, event, deliveries committed) -> receipt / ack
  *
  * When our own storage fails, nothing is acknowledged and the connection is closed: WhatsApp keeps the stanza and sends
- * it again. A sender's mistake is acknowledged like WhatsApp Web does: retry request, or a NACK with its reason.
+ * it again. A sender's mistake is acknowledged like WhatsApp Web does: retry request, or a NACK with its reason. A stanza
+ * that breaks us is counted, and put aside when it has come often enough (`poison.ts`).
+ *
+ * Where stanzas come faster than they can be stored, so that over a thousand wait, no more are taken: those that wait are
+ * handled, the connection is closed, and WhatsApp keeps the rest for the next one.
  */
 export class Incoming {
   readonly #deviceId: string
@@ -44,10 +51,17 @@ export class Incoming {
   readonly #intake: Intake
   readonly #logger: Logger
   readonly #onRefused: (what: 'device_identity' | 'plaintext') => void
+  readonly #failures: Pick<StanzaFailureRepository, 'note'>
+  readonly #mostWaiting: number
   readonly #onStorageFailure: (error: unknown) => void
+  readonly #onOverload: () => void
   readonly #stockReceipt: (node: BinaryNode) => unknown
   #tail: Promise<void> = Promise.resolve()
   #stopped = false
+  /** Stanzas that wait or are being handled. */
+  #waiting = 0
+  #overloaded = false
+  #lostSenderKey: unknown
 
   constructor(deps: {
     readonly deviceId: string
@@ -55,7 +69,12 @@ export class Incoming {
     readonly auth: AuthStore
     readonly lidMap: LidMap
     readonly intake: Intake
+    readonly failures: Pick<StanzaFailureRepository, 'note'>
+    /** Beyond this many stanzas that wait no more are taken. */
+    readonly mostWaiting?: number
     readonly logger: Logger
+    /** Called when there were too many and all that were taken are handled; the session must close its socket. */
+    readonly onOverload: () => void
     /** Called when a stanza could not be stored; the session must close its socket. */
     readonly onStorageFailure: (error: unknown) => void
     /** Told of everything that is refused before it is opened, for the metrics. */
@@ -67,10 +86,15 @@ export class Incoming {
     this.#lidMap = deps.lidMap
     this.#intake = deps.intake
     this.#logger = deps.logger
+    this.#failures = deps.failures
+    this.#mostWaiting = deps.mostWaiting ?? MOST_WAITING
+    this.#onOverload = deps.onOverload
     this.#onStorageFailure = deps.onStorageFailure
     this.#onRefused = deps.onRefused
-    this.#stockReceipt = replaceListener(deps.sock, 'CB:receipt', (node) => this.#enqueue(() => this.#receipt(node)))
-    replaceListener(deps.sock, 'CB:message', (node) => this.#enqueue(() => this.#message(node)))
+    this.#stockReceipt = replaceListener(deps.sock, 'CB:receipt', (node) =>
+      this.#enqueue(node, () => this.#receipt(node)),
+    )
+    replaceListener(deps.sock, 'CB:message', (node) => this.#enqueue(node, () => this.#message(node)))
   }
 
   /** Nothing more is taken; resolves when what was being handled is done. */
@@ -79,18 +103,55 @@ export class Incoming {
     return this.#tail
   }
 
-  #enqueue(task: () => Promise<void>): void {
+  /** The sender key in the message that is being handled could not be stored. */
+  onSenderKeyLost(error: unknown): void {
+    this.#lostSenderKey = error
+  }
+
+  #enqueue(node: BinaryNode, task: () => Promise<void>): void {
+    // it comes again on the next connection
+    if (this.#stopped || this.#overloaded) return
+    this.#waiting++
+    if (this.#waiting > this.#mostWaiting) {
+      this.#overloaded = true
+      this.#logger.warn({ waiting: this.#waiting }, 'stanzas come faster than they can be stored; the rest is left')
+    }
     this.#tail = this.#tail.then(async () => {
-      if (this.#stopped) return
+      if (!this.#stopped) await this.#handle(node, task)
+      this.#waiting--
+      if (this.#overloaded && this.#waiting === 0 && !this.#stopped) {
+        this.#stopped = true
+        this.#onOverload()
+      }
+    })
+  }
+
+  /** Never throws. */
+  async #handle(node: BinaryNode, task: () => Promise<void>): Promise<void> {
+    try {
       try {
         await task()
       } catch (error) {
-        if (isStorageFailure(error)) {
-          this.#stopped = true
-          this.#onStorageFailure(error)
-        } else this.#logger.error({ reason: messageOf(error) }, 'a stanza could not be handled')
+        if (isStorageFailure(error)) throw error
+        await this.#putAside(node, error)
       }
-    })
+    } catch (error) {
+      if (isStorageFailure(error)) {
+        this.#stopped = true
+        this.#onStorageFailure(error)
+      } else this.#logger.error({ reason: messageOf(error) }, 'a stanza could neither be handled nor put aside')
+    }
+  }
+
+  async #putAside(node: BinaryNode, error: unknown): Promise<void> {
+    const { attempts, givenUp } = await notePoison(this.#failures, this.#deviceId, node, error)
+    this.#logger.error(
+      { tag: node.tag, id: boundId(node.attrs.id ?? ''), attempts, given_up: givenUp, reason: messageOf(error) },
+      'a stanza could not be handled',
+    )
+    if (!givenUp) return
+    const code = node.tag === 'message' ? NACK_REASONS.UnhandledError : undefined
+    await this.#quietly(() => this.#sock.sendMessageAck(node, code))
   }
 
   get #self(): Self {
@@ -127,9 +188,11 @@ export class Incoming {
     )
     const message = fullMessage as WAMessage
     await this.#learnNames(message)
+    this.#lostSenderKey = undefined
     await decrypt()
     const failure = message.messageStubParameters?.[0] ?? undefined
-    if (failure?.startsWith(STORAGE_FAILURE)) throw new Error(failure)
+    if (failure?.startsWith(STORAGE_FAILURE) || failure?.startsWith(STORAGE_REFUSAL)) throw new Error(failure)
+    if (this.#lostSenderKey) throw this.#lostSenderKey
 
     if (message.messageStubType === proto.WebMessageInfo.StubType.CIPHERTEXT && category !== 'peer' && !message.message)
       return this.#undecrypted(node, message, failure)
@@ -242,7 +305,12 @@ export class Incoming {
   }
 }
 
+/** Stanzas of a session that may wait to be handled; at 1 ms each they are a second's work. */
+const MOST_WAITING = 1_000
+
+/** What is not the stanza's doing. A conflict is, unless it says that another process owns the keys now. */
 const isStorageFailure = (error: unknown): boolean =>
   isParleyError(error, 'storage_unavailable') ||
-  isParleyError(error, 'conflict') ||
+  isParleyError(error, 'data_damaged') ||
+  (isParleyError(error, 'conflict') && error.data?.reason === 'not_the_owner') ||
   messageOf(error).startsWith(STORAGE_FAILURE)

@@ -1,4 +1,5 @@
 import { getContentType, normalizeMessageContent, type proto } from 'baileys'
+import type { MessageDetails } from '../../kernel/message-facts.ts'
 
 /** What a message says, apart from who said it where. */
 export interface ContentFacts {
@@ -8,6 +9,7 @@ export interface ContentFacts {
   /** The message that an edit, a revocation or a reaction is about. */
   readonly targetMessageId: string | undefined
   readonly mentions: readonly string[]
+  readonly details?: MessageDetails | undefined
 }
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -49,7 +51,8 @@ export const readContent = (message: proto.IMessage | null | undefined): Content
   if (typeof part === 'string') return facts(type, { text: part })
   if (type === 'reaction') return facts(type, { text: part?.text ?? '', targetMessageId: part?.key?.id ?? undefined })
   return facts(type, {
-    text: part?.text ?? part?.caption ?? part?.name ?? undefined,
+    details: detailsOf(content),
+    text: part?.text ?? part?.caption ?? part?.name ?? part?.displayName ?? undefined,
     quotedMessageId: part?.contextInfo?.stanzaId ?? undefined,
     mentions: part?.contextInfo?.mentionedJid ?? [],
   })
@@ -59,6 +62,7 @@ interface PartWithWords {
   readonly text?: string | null
   readonly caption?: string | null
   readonly name?: string | null
+  readonly displayName?: string | null
   readonly key?: proto.IMessageKey | null
   readonly contextInfo?: proto.IContextInfo | null
 }
@@ -71,6 +75,38 @@ const facts = (type: string, known: Partial<ContentFacts> = {}): ContentFacts =>
   mentions: [],
   ...known,
 })
+
+const detailsOf = (content: proto.IMessage): MessageDetails | undefined => {
+  const poll =
+    content.pollCreationMessage ??
+    content.pollCreationMessageV2 ??
+    content.pollCreationMessageV3 ??
+    content.pollCreationMessageV5
+  if (poll)
+    return {
+      poll: {
+        question: poll.name ?? '',
+        options: (poll.options ?? []).map(({ optionName }) => optionName ?? ''),
+        selectable: poll.selectableOptionsCount ?? 0,
+      },
+    }
+  const place = content.locationMessage ?? content.liveLocationMessage
+  if (place) {
+    const { name, address } = place as proto.Message.ILocationMessage
+    return {
+      location: {
+        latitude: place.degreesLatitude ?? 0,
+        longitude: place.degreesLongitude ?? 0,
+        ...(name ? { name } : {}),
+        ...(address ? { address } : {}),
+      },
+    }
+  }
+  const cards = content.contactMessage ? [content.contactMessage] : content.contactsArrayMessage?.contacts
+  return cards
+    ? { contacts: cards.map(({ displayName, vcard }) => ({ name: displayName ?? '', vcard: vcard ?? '' })) }
+    : undefined
+}
 
 const readProtocol = (protocol: proto.Message.IProtocolMessage | null | undefined): ContentFacts => {
   const targetMessageId = protocol?.key?.id ?? undefined

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type BinaryNode, jidDecode, proto, toNumber, type WAMessage } from 'baileys'
-import { bareJid, kindOfJid } from '../../kernel/jid.ts'
+import { boundId } from '../../kernel/ids.ts'
+import { bareJid as bareJidOf, kindOfJid } from '../../kernel/jid.ts'
 import type { MessageOccurrence, OccurrenceParty, ReceiptOccurrence } from '../index.ts'
 import type { LidMap } from './lid-map.ts'
 import { readContent } from './message-content.ts'
@@ -29,7 +30,7 @@ export const toMessageOccurrence = async (
   const chatParty = isDirect ? await chatPartyOf(node, chat, fromMe, senderParty, lidMap) : undefined
   const undecryptable = message.messageStubType === proto.WebMessageInfo.StubType.CIPHERTEXT && !message.message
   const content = readContent(message.message)
-  const messageId = key.id ?? ''
+  const messageId = boundId(key.id ?? '')
   const type = undecryptable ? 'undecryptable' : content.type
   return {
     kind: 'message',
@@ -42,12 +43,12 @@ export const toMessageOccurrence = async (
     senderDevice: jidDecode(node.attrs.participant ?? node.attrs.from)?.device ?? 0,
     fromMe,
     isGroup: kindOfJid(chat) === 'group',
-    timestamp: toNumber(message.messageTimestamp),
+    timestamp: secondsOf(toNumber(message.messageTimestamp)),
     pushName: message.pushName ?? undefined,
     type,
     text: content.text,
-    quotedMessageId: content.quotedMessageId,
-    targetMessageId: content.targetMessageId,
+    quotedMessageId: content.quotedMessageId && boundId(content.quotedMessageId),
+    targetMessageId: content.targetMessageId && boundId(content.targetMessageId),
     mentions: content.mentions,
     offline: node.attrs.offline !== undefined,
     unavailable: undecryptable ? unavailableType(node) : undefined,
@@ -55,6 +56,12 @@ export const toMessageOccurrence = async (
     content: message.message ? proto.Message.encode(message.message).finish() : undefined,
   }
 }
+
+/** Ids and names are as long as whoever wrote them likes; what is stored and indexed has a bound. */
+const bareJid = (text: string): string => boundId(bareJidOf(text))
+
+/** A time that nobody can have meant becomes 0: it must not keep the stanza from being stored. 2^41 s are 70 000 years. */
+const secondsOf = (value: number): number => (Number.isSafeInteger(value) && value >= 0 && value < 2 ** 41 ? value : 0)
 
 /** Receipt types that tell something about a message; the others are the devices' own business. */
 const RECEIPTS: Readonly<Record<string, ReceiptOccurrence['receipt']>> = {
@@ -81,7 +88,7 @@ export const toReceiptOccurrence = async (
   const chat = bareJid(inGroup ? from : fromMe ? (recipient ?? from) : from)
   const senderParty = fromMe ? self : await partyOf(reader, alternativeOf(node), lidMap)
   const isDirect = !inGroup && (kindOfJid(chat) === 'pn' || kindOfJid(chat) === 'lid')
-  const messageIds = [...new Set([id, ...listedIds(node)])]
+  const messageIds = [...new Set([id, ...listedIds(node)].map(boundId))]
   const digest = createHash('sha256').update(messageIds.join()).digest('base64url').slice(0, 22)
   return {
     kind: 'receipt',
@@ -94,7 +101,7 @@ export const toReceiptOccurrence = async (
     senderParty,
     fromMe,
     isGroup: kindOfJid(from) === 'group',
-    timestamp: Number(t) || 0,
+    timestamp: secondsOf(Number(t)),
   }
 }
 

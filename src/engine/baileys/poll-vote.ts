@@ -1,4 +1,4 @@
-import { createCipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
 import { normalizeMessageContent, proto } from 'baileys'
 import { ParleyError } from '../../kernel/errors.ts'
 import { bareJid } from '../../kernel/jid.ts'
@@ -6,6 +6,7 @@ import type { MessageReference, OutgoingContent } from '../outgoing.ts'
 import type { OwnIdentity } from './build-message.ts'
 
 const IV_LENGTH = 12
+const TAG_LENGTH = 16
 
 /**
  * The key of a vote: HMAC chain (= HKDF-SHA256 without salt, 32 bytes) over the poll's secret with
@@ -73,5 +74,39 @@ export const encryptPollVote = (
     },
     vote: { encPayload, encIv },
     senderTimestampMs: nowMs,
+  }
+}
+
+/** The names of the chosen options; undefined when the vote opens under none of the names. */
+export const openPollVote = (
+  pollContent: Uint8Array,
+  pollId: string,
+  vote: proto.Message.IPollEncValue,
+  names: { readonly creators: readonly string[]; readonly voters: readonly string[] },
+): readonly string[] | undefined => {
+  const { secret, options } = readPoll(pollContent)
+  const sealed = Buffer.from(vote.encPayload ?? [])
+  if (sealed.length < TAG_LENGTH || vote.encIv?.length !== IV_LENGTH) return undefined
+  for (const creator of names.creators)
+    for (const voter of names.voters) {
+      const { key, aad } = voteKey(secret, pollId, creator, voter)
+      const plain = unseal(sealed, key, vote.encIv, aad)
+      if (!plain) continue
+      const hashes = new Map(options.map((name) => [hashOption(name).toString('hex'), name]))
+      const { selectedOptions } = proto.Message.PollVoteMessage.decode(plain)
+      return (selectedOptions ?? []).flatMap((hash) => hashes.get(Buffer.from(hash).toString('hex')) ?? [])
+    }
+  return undefined
+}
+
+const unseal = (sealed: Buffer, key: Buffer, iv: Uint8Array, aad: Buffer): Buffer | undefined => {
+  const decipher = createDecipheriv('aes-256-gcm', key, iv).setAAD(aad)
+  decipher.setAuthTag(sealed.subarray(-TAG_LENGTH))
+  try {
+    return Buffer.concat([decipher.update(sealed.subarray(0, -TAG_LENGTH)), decipher.final()])
+  } catch (error) {
+    // the tag does not fit: it was sealed under other names
+    if (error instanceof Error) return undefined
+    throw error
   }
 }

@@ -40,6 +40,7 @@ const createSide = async (jid: string, keys = new MemorySignalKeys(), auth?: Aut
     locks: new KeyedQueue(),
     logger: silentLogger,
     onRefused: (what) => refused.push(what),
+    onSenderKeyLost: () => undefined,
   })
   return { jid, auth: store, keys, lidMap, signal, refused }
 }

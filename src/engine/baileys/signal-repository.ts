@@ -27,12 +27,16 @@ export interface RepositoryDeps {
   readonly logger: Logger
   /** Told of every refusal of key material, for the metrics. */
   readonly onRefused: (what: 'message' | 'sender_key_message' | 'pre_key_bundle') => void
+  /** Told when the sender key in a message could not be stored: Baileys goes on as if nothing had happened. */
+  readonly onSenderKeyLost: (error: unknown) => void
 }
 
 /** Baileys' text for a message whose key was used already: answered with a NACK and without a retry request. */
 const KEYS_USED = 'Key used already or never filled'
 /** Marks failures that are ours and not the sender's: the stanza must stay unacknowledged. */
 export const STORAGE_FAILURE = 'parley:storage'
+/** Marks what the database refused for what is in it: it would be refused again. */
+export const STORAGE_REFUSAL = 'parley:refused'
 
 export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWithLIDStore => {
   const { deviceId, auth, repository, core, lidMap, locks, logger } = deps
@@ -72,7 +76,10 @@ export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWi
     try {
       return await operate(address, open, (plaintext) => ({ hash, plaintext }))
     } catch (thrown) {
-      if (isParleyError(thrown)) throw new Error(`${STORAGE_FAILURE}: ${thrown.message}`, { cause: thrown })
+      if (isParleyError(thrown)) {
+        const mark = isParleyError(thrown, 'internal') ? STORAGE_REFUSAL : STORAGE_FAILURE
+        throw new Error(`${mark}: ${thrown.message}`, { cause: thrown })
+      }
       const known = await repository.journal(deviceId, hash).catch((cause: unknown) => {
         throw new Error(`${STORAGE_FAILURE}: ${messageOf(cause)}`, { cause })
       })
@@ -135,7 +142,12 @@ export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWi
       const { groupId: group, axolotlSenderKeyDistributionMessage: message } = item
       if (!group || !message) throw new Error('a sender key distribution message lacks its group or its key')
       const sender = await canonical(authorJid, false)
-      await operate(core.senderKeyId(group, sender), (unit) => core.processDistribution(unit, group, sender, message))
+      try {
+        await operate(core.senderKeyId(group, sender), (unit) => core.processDistribution(unit, group, sender, message))
+      } catch (thrown) {
+        if (isParleyError(thrown)) deps.onSenderKeyLost(thrown)
+        throw thrown
+      }
     },
 
     async hasSenderKey({ group, meId }) {

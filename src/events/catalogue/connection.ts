@@ -109,10 +109,11 @@ export const connectionClientOutdated = event({
 export const connectionConnectFailure = event({
   name: 'connection.connect_failure',
   category,
-  description: 'WhatsApp refused the login.',
+  description:
+    'WhatsApp refused the login; or the stored keys of the device are damaged, and it must be linked anew (`keys_damaged`).',
   payload: Type.Object({
     jid: ownJid,
-    reason: text("WhatsApp's code, as text"),
+    reason: text("WhatsApp's code, as text, or `keys_damaged`"),
     message: text('What it means, or what WhatsApp said'),
   }),
   example: { jid, reason: '403', message: 'the account is locked' },

@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
+import { test } from 'node:test'
+import { type BinaryNode, NACK_REASONS, proto, type WASocket } from 'baileys'
+import { MemorySignalKeys } from '../../../test/support/memory-signal-keys.ts'
+import { ParleyError } from '../../kernel/errors.ts'
+import { silentLogger } from '../../kernel/logger.ts'
+import type { StanzaFailure } from '../../storage/index.ts'
+import type { Occurrence } from '../index.ts'
+import { AuthStore } from './auth-store.ts'
+import { createBaileysLogger } from './baileys-logger.ts'
+import { Incoming } from './incoming.ts'
+import { createSharedLidCache, LidMap } from './lid-map.ts'
+import { ATTEMPTS } from './poison.ts'
+import { STORAGE_FAILURE, STORAGE_REFUSAL } from './signal-repository.ts'
+
+const DEVICE = 'd1'
+const ME = '4915100000000:3@s.whatsapp.net'
+const ADA = '4915112345678@s.whatsapp.net'
+
+/** Random padding as Baileys takes it off: the last byte says how many. */
+const padded = (words: string): Buffer =>
+  Buffer.concat([proto.Message.encode({ conversation: words }).finish(), Buffer.from([1])])
+
+const messageNode = (id: string, attrs: Record<string, string> = {}): BinaryNode => ({
+  tag: 'message',
+  attrs: { id, from: ADA, t: '1795348800', type: 'text', ...attrs },
+  content: [{ tag: 'enc', attrs: { v: '2', type: 'msg' }, content: Buffer.from(id) }],
+})
+
+const receiptNode = (id: string): BinaryNode => ({ tag: 'receipt', attrs: { id, from: ADA, t: '1795348800' } })
+
+/** Counts as the repository does, in memory. */
+class Failures {
+  readonly noted: StanzaFailure[] = []
+  failure: Error | undefined
+
+  async note(_deviceId: string, failure: StanzaFailure, giveUpAt: number) {
+    if (this.failure) throw this.failure
+    this.noted.push(failure)
+    const attempts = this.noted.filter(({ key }) => key === failure.key).length
+    return { attempts, givenUp: attempts >= giveUpAt }
+  }
+}
+
+const setUp = async (options: { mostWaiting?: number } = {}) => {
+  const keys = new MemorySignalKeys()
+  const auth = AuthStore.draft(DEVICE, keys)
+  auth.creds.me = { id: ME }
+  const ws = new EventEmitter()
+  for (const name of ['CB:message', 'CB:receipt']) ws.on(name, () => undefined)
+  const acks: (readonly [string | undefined, number | undefined])[] = []
+  const receipts: string[] = []
+  const state = {
+    decrypt: async (body: Uint8Array): Promise<Uint8Array> => padded(`text of ${Buffer.from(body)}`),
+    intake: async (_: Occurrence): Promise<void> => undefined,
+  }
+  const taken: Occurrence[] = []
+  const told: string[] = []
+  const failures = new Failures()
+  const sock = {
+    ws,
+    logger: createBaileysLogger(silentLogger, 'silent'),
+    signalRepository: {
+      lidMapping: { storeLIDPNMappings: async () => undefined, getLIDForPN: async () => null },
+      decryptMessage: ({ ciphertext }: { ciphertext: Uint8Array }) => state.decrypt(ciphertext),
+      migrateSession: async () => ({ migrated: 0, skipped: 0, total: 0 }),
+    },
+    sendMessageAck: async (node: BinaryNode, code?: number) => void acks.push([node.attrs.id, code]),
+    sendReceipt: async (_jid: string, _who: unknown, ids: string[]) => void receipts.push(...ids),
+    sendRetryRequest: async () => undefined,
+    upsertMessage: async () => undefined,
+  } as unknown as WASocket
+  const incoming = new Incoming({
+    deviceId: DEVICE,
+    sock,
+    auth,
+    lidMap: new LidMap({ deviceId: DEVICE, repository: keys, cache: createSharedLidCache(10), ask: async () => [] }),
+    intake: async (_deviceId, occurrence) => {
+      await state.intake(occurrence)
+      taken.push(occurrence)
+    },
+    failures,
+    ...options,
+    logger: silentLogger,
+    onOverload: () => told.push('overload'),
+    onStorageFailure: () => told.push('storage'),
+    onRefused: (what) => told.push(what),
+  })
+  /** Resolves when everything that came in has been handled. */
+  const settled = async () => {
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  const hear = async (...nodes: BinaryNode[]) => {
+    for (const node of nodes) ws.emit(`CB:${node.tag}`, node)
+    await settled()
+  }
+  return { incoming, state, taken, told, acks, receipts, failures, hear, settled }
+}
+
+test('a message is taken in, then acknowledged', async () => {
+  const { taken, receipts, told, hear } = await setUp()
+  await hear(messageNode('M1'), receiptNode('R1'))
+  assert.deepEqual(
+    taken.map((occurrence) => occurrence.kind),
+    ['message', 'receipt'],
+  )
+  assert.deepEqual([receipts, told], [['M1'], []])
+})
+
+test('a stanza that breaks us stays unacknowledged, is counted, and is put aside the fifth time', async () => {
+  const { state, taken, acks, receipts, failures, told, hear } = await setUp()
+  state.intake = async (occurrence) => {
+    if (occurrence.kind === 'message' && occurrence.messageId === 'BAD') throw new TypeError('x is not a function')
+  }
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    assert.deepEqual(acks, [], `after ${attempt - 1}`)
+    // the server marks what waited: it is the same stanza all the same
+    await hear(messageNode('BAD', attempt > 1 ? { offline: '1' } : {}), messageNode(`GOOD${attempt}`))
+  }
+  assert.deepEqual(acks, [['BAD', NACK_REASONS.UnhandledError]])
+  assert.equal(receipts.length, ATTEMPTS)
+  assert.equal(taken.length, ATTEMPTS)
+  assert.equal(new Set(failures.noted.map(({ key }) => key)).size, 1)
+  assert.deepEqual([failures.noted[0]?.tag, failures.noted[0]?.error], ['message', 'x is not a function'])
+  assert.ok(Buffer.from(failures.noted[0]!.stanza).includes('BAD'))
+  assert.deepEqual(told, [])
+  // its acknowledgement was lost: it is not tried for ever
+  await hear(messageNode('BAD'))
+  assert.equal(acks.length, 2)
+})
+
+test('a receipt that is put aside gets a plain acknowledgement', async () => {
+  const { state, acks, hear } = await setUp()
+  state.intake = async () => {
+    throw new Error('no')
+  }
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) await hear(receiptNode('R'))
+  assert.deepEqual(acks, [['R', undefined]])
+})
+
+test('a stanza that the database refuses for its content is poison, wherever it is refused', async () => {
+  for (const error of [
+    new ParleyError('conflict', 'this conflicts with what is stored already'),
+    new ParleyError('internal', 'the database refused a statement'),
+  ]) {
+    const { state, failures, told, hear } = await setUp()
+    state.intake = async () => {
+      throw error
+    }
+    await hear(messageNode('M1'))
+    assert.deepEqual([failures.noted.length, told], [1, []])
+  }
+  const { state, failures, told, taken, hear } = await setUp()
+  state.decrypt = async () => {
+    throw new Error(`${STORAGE_REFUSAL}: the database refused a statement`)
+  }
+  await hear(messageNode('M1'))
+  // not "undecryptable": it is not the sender's fault
+  assert.deepEqual([failures.noted.length, told, taken], [1, [], []])
+})
+
+test('a storage that fails is no fault of the stanza: nothing is counted or taken any more', async () => {
+  const { state, failures, told, taken, acks, receipts, hear } = await setUp()
+  state.intake = async () => {
+    throw new ParleyError('storage_unavailable', 'away')
+  }
+  await hear(messageNode('M1'), messageNode('M2'), receiptNode('R1'))
+  assert.deepEqual([told, taken, acks, receipts, failures.noted], [['storage'], [], [], [], []])
+  for (const error of [
+    new ParleyError('conflict', 'another process took over', { data: { reason: 'not_the_owner' } }),
+    new ParleyError('data_damaged', 'a sealed value does not open'),
+    new Error(`${STORAGE_FAILURE}: away`),
+  ]) {
+    const other = await setUp()
+    other.state.decrypt = async () => {
+      throw error instanceof ParleyError ? new Error(`${STORAGE_FAILURE}: ${error.message}`, { cause: error }) : error
+    }
+    await other.hear(messageNode('M1'))
+    assert.deepEqual([other.told, other.failures.noted, other.acks], [['storage'], [], []])
+  }
+})
+
+test('when the failure cannot be counted for want of the storage, the stanza waits', async () => {
+  const { state, failures, told, acks, hear } = await setUp()
+  state.intake = async () => {
+    throw new Error('bad')
+  }
+  failures.failure = new ParleyError('storage_unavailable', 'away')
+  await hear(messageNode('M1'))
+  assert.deepEqual([told, acks], [['storage'], []])
+})
+
+test('a message whose sender key could not be stored waits, although Baileys goes on', async () => {
+  const { incoming, state, told, taken, receipts, hear } = await setUp()
+  state.decrypt = async () => {
+    incoming.onSenderKeyLost(new ParleyError('storage_unavailable', 'away'))
+    return padded('x')
+  }
+  await hear(messageNode('M1'))
+  assert.deepEqual([told, taken, receipts], [['storage'], [], []])
+})
+
+test('ids of any length do not make a stanza that cannot be stored', async () => {
+  const { taken, hear } = await setUp()
+  const long = 'X'.repeat(100_000)
+  await hear(messageNode(long), receiptNode(long), messageNode('M', { from: `${'9'.repeat(5_000)}@s.whatsapp.net` }))
+  assert.equal(taken.length, 3)
+  const [message, receipt, stranger] = taken
+  assert.ok(message?.kind === 'message' && receipt?.kind === 'receipt')
+  assert.match(message.messageId, /^sha256:[0-9a-f]{64}$/)
+  // the same name for the same id, so that a receipt finds its message
+  assert.deepEqual(receipt.messageIds, [message.messageId])
+  for (const occurrence of taken) {
+    const named = JSON.stringify({ ...occurrence, text: '', content: '' })
+    assert.ok(named.length < 3_000, named.slice(0, 200))
+  }
+  assert.match(stranger!.sender, /^sha256:/)
+})
+
+test('times that nobody can have meant are no obstacle', async () => {
+  const { taken, hear } = await setUp()
+  for (const t of ['', 'x', '-1', '1e300', '0.5', '99999999999999999999'])
+    await hear(messageNode(`M${t}`, { t }), { ...receiptNode(`R${t}`), attrs: { id: `R${t}`, from: ADA, t } })
+  assert.equal(taken.length, 12)
+  assert.ok(taken.every(({ timestamp }) => timestamp === 0))
+})
+
+test('beyond the bound nothing is taken; what was taken is handled, then the socket is closed', async () => {
+  const { state, taken, told, receipts, hear, settled } = await setUp({ mostWaiting: 10 })
+  const gate = Promise.withResolvers<void>()
+  state.intake = () => gate.promise
+  await hear(...Array.from({ length: 30 }, (_, index) => messageNode(`M${index}`)))
+  assert.deepEqual([taken.length, told], [0, []])
+  gate.resolve()
+  await settled()
+  // one more than the bound: the one that showed it
+  assert.deepEqual(
+    receipts,
+    Array.from({ length: 11 }, (_, index) => `M${index}`),
+  )
+  assert.deepEqual(told, ['overload'])
+  await hear(messageNode('LATE'))
+  assert.equal(taken.length, 11)
+})
+
+test('as many as the bound at a time are no overload, however many come', async () => {
+  const { told, taken, hear } = await setUp({ mostWaiting: 10 })
+  for (let round = 0; round < 5; round++)
+    await hear(...Array.from({ length: 10 }, (_, index) => messageNode(`M${round}.${index}`)))
+  assert.deepEqual([taken.length, told], [50, []])
+})
