@@ -26,7 +26,7 @@ test('what is served is in the contract with the same auth, or is one of our few
     if (wanted === undefined) additions.push(id)
     else assert.equal(auth, wanted, id)
   }
-  assert.deepEqual(additions, ['getLoginState', 'getMessage'])
+  assert.deepEqual(additions, ['listStanzaFailures', 'getLoginState', 'getMessage'])
 })
 
 test('the document needs nothing that runs, and says the same each time', () => {

@@ -6,7 +6,7 @@ import { MemorySignalKeys } from '../../../test/support/memory-signal-keys.ts'
 import { ParleyError } from '../../kernel/errors.ts'
 import { silentLogger } from '../../kernel/logger.ts'
 import type { StanzaFailure } from '../../storage/index.ts'
-import type { Occurrence } from '../index.ts'
+import type { MessageOccurrence, Occurrence, ReceiptOccurrence } from '../index.ts'
 import { AuthStore } from './auth-store.ts'
 import { createBaileysLogger } from './baileys-logger.ts'
 import { Incoming } from './incoming.ts'
@@ -55,7 +55,7 @@ const setUp = async (options: { mostWaiting?: number } = {}) => {
     decrypt: async (body: Uint8Array): Promise<Uint8Array> => padded(`text of ${Buffer.from(body)}`),
     intake: async (_: Occurrence): Promise<void> => undefined,
   }
-  const taken: Occurrence[] = []
+  const taken: (MessageOccurrence | ReceiptOccurrence)[] = []
   const told: string[] = []
   const failures = new Failures()
   const sock = {
@@ -78,6 +78,7 @@ const setUp = async (options: { mostWaiting?: number } = {}) => {
     lidMap: new LidMap({ deviceId: DEVICE, repository: keys, cache: createSharedLidCache(10), ask: async () => [] }),
     intake: async (_deviceId, occurrence) => {
       await state.intake(occurrence)
+      assert.ok(occurrence.kind === 'message' || occurrence.kind === 'receipt')
       taken.push(occurrence)
     },
     failures,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { TestGateway } from '../../../test/support/fakes/test-gateway.ts'
 import { ParleyError } from '../../kernel/errors.ts'
+import { newUuid } from '../../kernel/ids.ts'
 import { showBytes } from './service.ts'
 
 const gateway = await TestGateway.open()
@@ -196,4 +197,26 @@ test('bytes in the unit that fits', () => {
     '1.0 TB',
     '4096.0 TB',
   ])
+})
+
+test('stanza failures are listed without content, as many as asked for', async () => {
+  const row = { deviceId: newUuid(), tag: 'message', attempts: 5, error: 'no', firstAt: 0, lastAt: 1000, givenUp: true }
+  gateway.storage.stanzaFailureRows.push(row, { ...row, tag: 'receipt', givenUp: false })
+  const { body } = await gateway.admin('GET', '/admin/stanza-failures?limit=1')
+  assert.deepEqual(body.data.failures, [
+    {
+      device_id: row.deviceId,
+      tag: 'message',
+      attempts: 5,
+      error: 'no',
+      first_at: '1970-01-01T00:00:00.000Z',
+      last_at: '1970-01-01T00:00:01.000Z',
+      given_up: true,
+    },
+  ])
+  assert.equal((await gateway.admin('GET', '/admin/stanza-failures')).body.data.failures.length, 2)
+  for (const limit of ['0', '1001', 'x', '1.5']) {
+    const reply = await gateway.admin('GET', `/admin/stanza-failures?limit=${limit}`)
+    assert.deepEqual([reply.status, reply.body.data.field], [400, 'limit'])
+  }
 })

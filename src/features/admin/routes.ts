@@ -6,6 +6,8 @@ import {
   Health,
   Reconnected,
   RefreshQuery,
+  StanzaFailures,
+  StanzaFailuresQuery,
   Stats,
   Version,
   VersionRefreshed,
@@ -129,6 +131,19 @@ export const adminRoutes = (deps: AdminDeps): Route[] => {
       data: WebhookStats,
       errors: [STORAGE_AWAY],
       handler: async () => ok('Webhook statistics', await service.webhookStats()),
+    }),
+    route({
+      ...facts,
+      id: 'listStanzaFailures',
+      method: 'GET',
+      path: '/admin/stanza-failures',
+      summary: 'What came in and could not be handled',
+      description:
+        'The newest first, of the last 30 days. WhatsApp sends what is not acknowledged again; after 5 attempts a stanza is acknowledged and kept, sealed, for inspection. Content is not shown here.',
+      query: StanzaFailuresQuery,
+      data: StanzaFailures,
+      errors: [STORAGE_AWAY],
+      handler: async ({ query }) => ok('Stanza failures', await service.stanzaFailures(query.limit ?? 100)),
     }),
   ]
 }

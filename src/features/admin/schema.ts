@@ -93,6 +93,26 @@ export const WebhookStats = Type.Object({
   success_rate: Type.Number({ minimum: 0, maximum: 100, description: 'Percent of the finished deliveries' }),
 })
 
+export const StanzaFailuresQuery = Type.Object({
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 100 })),
+})
+
+export const StanzaFailures = Type.Object({
+  failures: Type.Array(
+    Type.Object({
+      device_id: DeviceId,
+      tag: Type.String({ description: 'Kind of the stanza: `message`, `receipt`' }),
+      attempts: Type.Integer({ minimum: 1, description: 'How often it came and failed' }),
+      error: Type.String({ description: 'Why it could not be handled, the last time' }),
+      first_at: Time,
+      last_at: Time,
+      given_up: Type.Boolean({
+        description: 'True: acknowledged and put aside. False: it comes again, or has been handled since',
+      }),
+    }),
+  ),
+})
+
 const WebVersionNumber = Type.Object({
   array: Type.Array(Type.Integer({ minimum: 0 }), { minItems: 3, maxItems: 3 }),
   string: Type.String(),

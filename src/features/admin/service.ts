@@ -6,7 +6,7 @@ import { rfc3339, rfc3339OrNull, showLive, showLiveError } from '../common.ts'
 import { showUptime } from '../uptime.ts'
 
 export interface AdminServiceParts {
-  readonly storage: Pick<Storage, 'apiKeys' | 'devices' | 'webhooks' | 'deliveries' | 'ping'>
+  readonly storage: Pick<Storage, 'apiKeys' | 'devices' | 'webhooks' | 'deliveries' | 'stanzaFailures' | 'ping'>
   readonly sessions: Pick<Sessions, 'status' | 'count' | 'reconnectAll'>
   readonly clock: Pick<Clock, 'now'>
   readonly version: string
@@ -49,6 +49,21 @@ export class AdminService {
       logged_out_devices: countBy(rows, 'logged_out'),
       total_webhooks: hooks.length,
       active_webhooks: hooks.filter(({ active }) => active).length,
+    }
+  }
+
+  async stanzaFailures(limit: number) {
+    const rows = await this.#parts.storage.stanzaFailures.list(limit)
+    return {
+      failures: rows.map(({ deviceId, tag, attempts, error, firstAt, lastAt, givenUp }) => ({
+        device_id: deviceId,
+        tag,
+        attempts,
+        error,
+        first_at: rfc3339(firstAt),
+        last_at: rfc3339(lastAt),
+        given_up: givenUp,
+      })),
     }
   }
 

@@ -9,6 +9,8 @@ import type {
   DeviceRow,
   MessageRepository,
   SettingRepository,
+  StanzaFailureRepository,
+  StanzaFailureRow,
   Storage,
   WebhookRepository,
   WebhookRow,
@@ -211,6 +213,14 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
       this.#execute()
       const found = this.messageStates.get(messageId)
       return found === 'ambiguous' || chat === undefined || found?.message.chat === chat ? found : undefined
+    },
+  }
+
+  readonly stanzaFailureRows: StanzaFailureRow[] = []
+  readonly stanzaFailures: Pick<StanzaFailureRepository, 'list'> = {
+    list: async (limit) => {
+      this.#execute()
+      return this.stanzaFailureRows.slice(0, limit)
     },
   }
 

@@ -77,6 +77,7 @@ export class TestGateway implements AsyncDisposable {
           webhooks: storage.webhooks,
           deliveries: storage.deliveries as never,
           messages: storage.messages,
+          stanzaFailures: storage.stanzaFailures as never,
           ping: () => storage.ping(),
         },
         sessions,
