@@ -3,11 +3,21 @@
  * What the engine hears comes out in two ways: `signals` (how the connection does; not kept) and `intake` (what must
  * not be lost: awaited, and only then acknowledged to WhatsApp).
  */
-export type { ChatChangeOccurrence, Intake, MessageOccurrence, Occurrence, OccurrenceParty, ReceiptOccurrence } from './occurrences.ts'
+
+export type * from './media.ts'
+export type {
+  ChatChangeOccurrence,
+  Intake,
+  MessageOccurrence,
+  Occurrence,
+  OccurrenceParty,
+  ReceiptOccurrence,
+} from './occurrences.ts'
 export type * from './outgoing.ts'
 export type { CloseCause, EngineSignal } from './signals.ts'
 
 import type { ChatChange } from '../kernel/message-facts.ts'
+import type { MediaFacts, MediaPort } from './media.ts'
 import type { Intake } from './occurrences.ts'
 import type { BuildMessage } from './outgoing.ts'
 import type { CloseCause, EngineSignal } from './signals.ts'
@@ -94,6 +104,8 @@ export interface EngineSession extends AsyncDisposable {
   setGroupDisappearing(group: string, seconds: number): Promise<void>
   /** What we are in a group; undefined when not a member. @throws whatsapp_timeout, whatsapp_refused */
   roleIn(group: string): Promise<'member' | 'admin' | undefined>
+  /** Files: see `media.ts`. */
+  readonly media: MediaPort
   /** Passkey linking: see `passkey.ts`. @throws bad_request, conflict, whatsapp_refused */
   readonly passkey: PasskeyPort
   /** Asks WhatsApp to remove this device and waits for the answer. @throws whatsapp_timeout */
@@ -141,6 +153,10 @@ export interface Engine {
   open(options: OpenSession): Promise<EngineSession>
   /** The linked account of a device, from its stored credentials, without connecting. */
   storedAccount(deviceId: string): Promise<Account | undefined>
+  /** The file in an encoded `Message`; undefined when it has none. */
+  describeMedia(content: Uint8Array): Promise<MediaFacts | undefined>
+  /** The same message with its file at another place on the media servers. */
+  relocateMedia(content: Uint8Array, directPath: string): Promise<Uint8Array>
   /** Deletes credentials and all Signal keys of a device. */
   forget(deviceId: string): Promise<void>
 }

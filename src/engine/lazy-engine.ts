@@ -1,4 +1,4 @@
-import type { Account, Engine, EngineSession, OpenSession } from './index.ts'
+import type { Account, Engine, EngineSession, MediaFacts, OpenSession } from './index.ts'
 
 /**
  * An engine that is loaded when it is first needed: the protocol library is a quarter of the time that the process takes
@@ -41,6 +41,14 @@ export class LazyEngine implements Engine {
 
   async storedAccount(deviceId: string): Promise<Account | undefined> {
     return (await this.ready()).storedAccount(deviceId)
+  }
+
+  async describeMedia(content: Uint8Array): Promise<MediaFacts | undefined> {
+    return (await this.ready()).describeMedia(content)
+  }
+
+  async relocateMedia(content: Uint8Array, directPath: string): Promise<Uint8Array> {
+    return (await this.ready()).relocateMedia(content, directPath)
   }
 
   async forget(deviceId: string): Promise<void> {

@@ -68,4 +68,13 @@ export type EngineSignal =
       readonly isGroup: boolean
       readonly state: 'composing' | 'recording' | 'paused'
     }
+  /** The phone answered whether it has uploaded a file once more; `error` is WhatsApp's number when it has not. */
+  | {
+      readonly type: 'media_retry'
+      readonly messageId: string
+      readonly chat: string
+      readonly sender: string | undefined
+      readonly fromMe: boolean
+      readonly error: number | undefined
+    }
   | { readonly type: 'closed'; readonly cause: CloseCause }

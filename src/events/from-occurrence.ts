@@ -2,6 +2,7 @@ import type { MessageOccurrence, Occurrence, ReceiptOccurrence } from '../engine
 import { phoneOfJid } from '../kernel/jid.ts'
 import type { IntakeIds, ResolvedParty } from '../storage/index.ts'
 import { contactMerged } from './catalogue/contact.ts'
+import { isMediaType, mediaReceived } from './catalogue/media.ts'
 import {
   messageDeleted,
   messageDelivered,
@@ -95,6 +96,20 @@ const eventsOfMessage = (
       },
       when(messageReceived.name),
     ),
+    ...(isMediaType(message.type)
+      ? [
+          draft(
+            mediaReceived,
+            {
+              jid: ownDigits(account),
+              message_id: message.messageId,
+              chat: message.chat,
+              media_type: message.type,
+            },
+            when(mediaReceived.name),
+          ),
+        ]
+      : []),
   ]
 }
 

@@ -16,6 +16,7 @@ import {
   connectionStreamReplaced,
   connectionTemporaryBan,
 } from './catalogue/connection.ts'
+import { mediaRetry } from './catalogue/media.ts'
 import { draft, type EventDraft } from './draft.ts'
 import { ownDigits } from './from-occurrence.ts'
 
@@ -104,6 +105,22 @@ export const eventsOfSignal = (signal: EngineSignal, facts: ConnectionFacts): re
       return [draft(connectionKeepaliveRestored, { jid }, at)]
     case 'closed':
       return eventsOfClose(signal.cause, jid, facts)
+    case 'media_retry':
+      return [
+        draft(
+          mediaRetry,
+          {
+            jid,
+            message_id: signal.messageId,
+            chat: signal.chat,
+            sender: signal.sender ?? signal.chat,
+            timestamp: iso(facts.now),
+            from_me: signal.fromMe,
+            ...(signal.error === undefined ? {} : { error: { code: signal.error } }),
+          },
+          at,
+        ),
+      ]
     case 'pairing_code': // answered by the call that asked for it
     case 'passkey_state':
     case 'caught_up':

@@ -31,6 +31,14 @@ export class FakeEngine implements Engine {
     return this.accounts.get(deviceId)
   }
 
+  async describeMedia() {
+    return undefined
+  }
+
+  async relocateMedia(content: Uint8Array): Promise<Uint8Array> {
+    return content
+  }
+
   async forget(deviceId: string): Promise<void> {
     this.forgotten.push(deviceId)
     this.accounts.delete(deviceId)
@@ -56,6 +64,18 @@ export class FakeSession implements EngineSession {
     this.deviceId = request.deviceId
     this.request = request
     this.account = request.link ? undefined : account
+  }
+
+  readonly media = {
+    upload: async () => {
+      throw new Error('this engine has no media servers')
+    },
+    download: async () => {
+      throw new Error('this engine has no media servers')
+    },
+    retry: async () => {
+      throw new Error('this engine has no media servers')
+    },
   }
 
   readonly passkey = {

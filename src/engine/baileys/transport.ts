@@ -16,21 +16,36 @@ export interface ServiceAddress {
   readonly tlsCaFile: string | undefined
   /** Skips TLS verification; the configuration allows it for loopback hosts only. */
   readonly tlsInsecure: boolean
+  /** `https://host:port` that stands for every media host. */
+  readonly mediaOrigin?: string | undefined
 }
 
 /** Connections of all devices share one agent per proxy: an agent holds no session state. */
 export class Transport {
   readonly url: string
+  /** Host and port that replace every media host. */
+  readonly mediaHost: string | undefined
   readonly #tls: { ca?: string; rejectUnauthorized?: boolean }
   readonly #direct: HttpAgent
+  readonly #media: HttpsAgent
 
   constructor(address: ServiceAddress) {
     this.url = address.url
+    this.mediaHost = address.mediaOrigin === undefined ? undefined : new URL(address.mediaOrigin).host
     this.#tls = {
       ...(address.tlsCaFile ? { ca: readFileSync(address.tlsCaFile, 'utf8') } : {}),
       ...(address.tlsInsecure ? { rejectUnauthorized: false } : {}),
     }
     this.#direct = address.url.startsWith('wss:') ? new HttpsAgent(this.#tls) : new HttpAgent()
+    this.#media = new HttpsAgent({ ...this.#tls, keepAlive: true, maxFreeSockets: 8, timeout: 60_000 })
+  }
+
+  /** For the media servers, which speak TLS whatever the socket does. @throws bad_request as `agentFor` */
+  mediaAgentFor(proxyUrl: string | undefined): HttpsAgent {
+    if (!proxyUrl) return this.#media
+    const { protocol } = new URL(proxyUrl)
+    if (protocol === 'http:' || protocol === 'https:') return new HttpsProxyAgent(proxyUrl, this.#tls) as never
+    return this.agentFor(proxyUrl) as never
   }
 
   /** @throws bad_request for a proxy of an unknown scheme */

@@ -33,7 +33,6 @@ export const DECLARED: Readonly<Partial<Record<EventCategory, readonly string[]>
   ],
   Polls: ['poll.created', 'poll.vote', 'poll.update', 'poll.vote_decrypted'],
   Status: ['status.posted', 'status.viewed', 'status.deleted', 'status.mute', 'status.comment'],
-  Media: ['media.received', 'media.downloaded', 'media.retry'],
   Contact: ['contact.update', 'blocklist.change'],
   'App State': ['appstate.sync_complete', 'appstate.patch_received', 'appstate.sync_error'],
   History: ['history.sync', 'history.sync_complete', 'offline.sync_preview', 'offline.sync_completed'],
