@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type Running, startProgram } from '../../../scripts/lib/process.ts'
 import { type EngineTiming, type Gateway, startGateway } from '../../../src/compose.ts'
 import { parseConfig } from '../../../src/config/config.ts'
 import { systemClock } from '../../../src/kernel/clock.ts'
@@ -12,6 +13,9 @@ import { Device } from './device.ts'
 import { WebhookInbox } from './inbox.ts'
 import type { Phone } from './phone.ts'
 import { SimulatedWhatsApp } from './simulated-whatsapp.ts'
+
+/** The source, not what was built some time ago. */
+export const MAIN = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts')
 
 export const ADMIN_SECRET = 'admin-secret-of-the-end-to-end-tests'
 export const JWT_SECRET = 'jwt-secret-of-the-end-to-end-tests-x'
@@ -68,11 +72,13 @@ export class Stage implements AsyncDisposable {
   readonly inbox: WebhookInbox
   /** Lines that the gateway logged, `warn` and worse. */
   readonly log: string[] = []
-  readonly #home = mkdtempSync(join(tmpdir(), 'parley-e2e-'))
+  /** A folder that goes with the stage. */
+  readonly home = mkdtempSync(join(tmpdir(), 'parley-e2e-'))
   readonly #options: StageOptions
   #databaseUri = ''
   #dropDatabase = async (): Promise<void> => undefined
   #gateway: Gateway | undefined
+  #program: { readonly running: Running; readonly url: string } | undefined
   #fatal: Error | undefined
 
   private constructor(options: StageOptions, whatsapp: SimulatedWhatsApp, inbox: WebhookInbox) {
@@ -88,7 +94,7 @@ export class Stage implements AsyncDisposable {
         const { url, drop } = await createTestDatabase()
         stage.#databaseUri = url
         stage.#dropDatabase = drop
-      } else stage.#databaseUri = `sqlite:${join(stage.#home, 'parley.sqlite')}`
+      } else stage.#databaseUri = `sqlite:${join(stage.home, 'parley.sqlite')}`
       await stage.start()
       return stage
     } catch (error) {
@@ -132,10 +138,32 @@ export class Stage implements AsyncDisposable {
     })
   }
 
+  /** The same gateway as a process of its own, for tests in which it dies. */
+  async startProcess(more: Readonly<Record<string, string>> = {}): Promise<Running> {
+    const running = await startProgram({
+      module: MAIN,
+      cwd: this.home,
+      env: { ...this.env, ...more },
+      isReady: (line) => line.includes(' listens on '),
+    })
+    this.#program = { running, url: running.readyLine.split(' listens on ')[1]! }
+    return running
+  }
+
+  /** Graceful, whichever way it runs. */
   async stop(): Promise<void> {
-    const gateway = this.#gateway
+    const [gateway, program] = [this.#gateway, this.#program]
     this.#gateway = undefined
+    this.#program = undefined
     await gateway?.[Symbol.asyncDispose]()
+    await program?.running[Symbol.asyncDispose]()
+  }
+
+  /** SIGKILL to the process. */
+  async kill(): Promise<void> {
+    const program = this.#program
+    this.#program = undefined
+    await program?.running.kill()
   }
 
   async restart(more?: Readonly<Record<string, string>>, timing?: EngineTiming): Promise<void> {
@@ -145,6 +173,7 @@ export class Stage implements AsyncDisposable {
 
   /** Without a credential. */
   get anonymous(): Client {
+    if (this.#program) return new Client(this.#program.url)
     return new Client(`http://127.0.0.1:${this.gateway.port}${this.#options.env?.HTTP_BASE_URL ?? ''}`)
   }
 
@@ -187,7 +216,7 @@ export class Stage implements AsyncDisposable {
     await this.inbox[Symbol.asyncDispose]()
     await this.whatsapp[Symbol.asyncDispose]()
     await this.#dropDatabase()
-    rmSync(this.#home, { recursive: true, force: true })
+    rmSync(this.home, { recursive: true, force: true })
     if (this.#fatal) throw this.#fatal
   }
 
