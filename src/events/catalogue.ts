@@ -1,14 +1,17 @@
+import * as chats from './catalogue/chats.ts'
 import * as connection from './catalogue/connection.ts'
 import * as contact from './catalogue/contact.ts'
 import { DECLARED } from './catalogue/declared.ts'
 import * as media from './catalogue/media.ts'
 import * as messages from './catalogue/messages.ts'
 import * as ping from './catalogue/ping.ts'
+import * as polls from './catalogue/polls.ts'
+import * as presence from './catalogue/presence.ts'
 import * as webhook from './catalogue/webhook.ts'
 import type { EventDefinition } from './event.ts'
 
 /** Every event that has a schema: what is emitted, and what the OpenAPI document's `webhooks` section shows. */
-export const EVENTS: readonly EventDefinition[] = [messages, media, connection, contact, webhook, ping].flatMap(
+export const EVENTS: readonly EventDefinition[] = [messages, media, connection, contact, polls, presence, chats, webhook, ping].flatMap(
   (area) => Object.values(area).filter((value) => typeof value === 'object') as EventDefinition[],
 )
 

@@ -13,6 +13,7 @@ const makeEvents = (more: { readonly fail?: boolean } = {}) => {
   const appended: (readonly NewEvent[])[] = []
   const woken: number[][] = []
   const events = new Events({
+    feed: { announce: () => undefined },
     log: {
       append: async (deviceId, news) => {
         if (more.fail) throw new Error('away')
@@ -89,6 +90,7 @@ const makeIntake = (isNew = true) => {
   const committed: NewEvent[] = []
   const woken: number[][] = []
   const events = new Events({
+    feed: { announce: () => undefined },
     log: { append: async () => [] },
     receivers: { webhookIdsFor: () => [3] },
     waker: {

@@ -13,10 +13,16 @@ export interface Waker {
   wake(webhookIds: Iterable<number>): void
 }
 
+/** Is told that events of a device were committed. `feed.ts` tells the readers of its log. */
+export interface Announcer {
+  announce(deviceId: string): void
+}
+
 interface Dependencies {
   readonly log: Pick<EventRepository, 'append'>
   readonly receivers: Receivers
   readonly waker: Waker
+  readonly feed: Announcer
   /** Throws on a payload that misses its schema. Costs a validation per event; production goes without. */
   readonly validate?: boolean
 }
@@ -26,12 +32,14 @@ export class Events {
   readonly #log: Pick<EventRepository, 'append'>
   readonly #receivers: Receivers
   readonly #waker: Waker
+  readonly #feed: Announcer
   readonly #validate: boolean
 
-  constructor({ log, receivers, waker, validate = false }: Dependencies) {
+  constructor({ log, receivers, waker, feed, validate = false }: Dependencies) {
     this.#log = log
     this.#receivers = receivers
     this.#waker = waker
+    this.#feed = feed
     this.#validate = validate
   }
 
@@ -58,12 +66,14 @@ export class Events {
       onlyTo ? { ...event, webhookIds: [onlyTo.webhookId] } : event,
     )
     const rows = await this.#log.append(deviceId, events)
-    this.wakeFor(events)
+    this.committed(deviceId, events)
     return rows
   }
 
-  /** Tells the dispatcher about events that were committed elsewhere. */
-  wakeFor(events: readonly NewEvent[]): void {
+  /** Tells those who wait for them about events that are durable. */
+  committed(deviceId: string, events: readonly NewEvent[]): void {
+    if (events.length === 0) return
+    this.#feed.announce(deviceId)
     const webhookIds = new Set(events.flatMap((event) => event.webhookIds))
     if (webhookIds.size > 0) this.#waker.wake(webhookIds)
   }

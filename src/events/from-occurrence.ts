@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { MessageOccurrence, Occurrence, ReceiptOccurrence } from '../engine/index.ts'
 import { phoneOfJid } from '../kernel/jid.ts'
 import type { IntakeIds, ResolvedParty } from '../storage/index.ts'
@@ -11,7 +12,9 @@ import {
   messageReceived,
   messageUndecryptable,
 } from './catalogue/messages.ts'
+import { pollCreated, pollUpdate, pollVote, pollVoteDecrypted } from './catalogue/polls.ts'
 import { draft, type EventDraft } from './draft.ts'
+import { eventOfChatChange } from './from-chat-change.ts'
 import { eventOfMessageState } from './from-message-state.ts'
 
 /** The device's own account, as far as payloads name it. */
@@ -33,10 +36,22 @@ export const eventsOfOccurrence = (
   occurrence: Occurrence,
   ids: IntakeIds,
   account: OwnAccount | undefined,
-): readonly EventDraft[] => [
-  ...mergersOf(occurrence, ids, account),
-  ...(occurrence.kind === 'message' ? eventsOfMessage(occurrence, ids, account) : eventsOfReceipt(occurrence, ids)),
-]
+): readonly EventDraft[] => [...mergersOf(occurrence, ids, account), ...eventsOfKind(occurrence, ids, account)]
+
+const eventsOfKind = (
+  occurrence: Occurrence,
+  ids: IntakeIds,
+  account: OwnAccount | undefined,
+): readonly EventDraft[] => {
+  switch (occurrence.kind) {
+    case 'message':
+      return eventsOfMessage(occurrence, ids, account)
+    case 'receipt':
+      return eventsOfReceipt(occurrence, ids)
+    case 'chat_change':
+      return [eventOfChatChange(occurrence, ids, ownDigits(account))]
+  }
+}
 
 const eventsOfMessage = (
   message: MessageOccurrence,
@@ -110,7 +125,42 @@ const eventsOfMessage = (
           ),
         ]
       : []),
+    ...eventsOfPoll(message, common, ownDigits(account), when),
   ]
+}
+
+/** A poll and its votes are told under names of their own as well. */
+const eventsOfPoll = (
+  message: MessageOccurrence,
+  common: { readonly message_id: string } & ReturnType<typeof chatOf> & ReturnType<typeof personOf>,
+  jid: string,
+  when: (type: string) => { orderKey: string; occurredAt: number; dedupeKey: string },
+): readonly EventDraft[] => {
+  const { action, details, timestamp } = message
+  const facts = { jid, ...common, timestamp }
+  if (details?.poll) {
+    const { question, options, selectable } = details.poll
+    const poll = {
+      poll_name: question,
+      options: [...options],
+      options_count: options.length,
+      selectable_options: selectable,
+    }
+    return [draft(pollCreated, { ...facts, ...poll }, when(pollCreated.name))]
+  }
+  if (action?.kind !== 'poll_vote') return []
+  const chosen = action.options ?? []
+  const vote = {
+    ...facts,
+    poll_id: action.target.messageId,
+    decrypted: action.options !== undefined,
+    selected_options: [...chosen],
+  }
+  const told = [draft(pollVote, vote, when(pollVote.name)), draft(pollUpdate, vote, when(pollUpdate.name))]
+  if (action.options === undefined) return told
+  const hashes = chosen.map((name) => createHash('sha256').update(name, 'utf8').digest('base64'))
+  const { decrypted: _, ...rest } = vote
+  return [...told, draft(pollVoteDecrypted, { ...rest, selected_options: hashes }, when(pollVoteDecrypted.name))]
 }
 
 const eventsOfReceipt = (receipt: ReceiptOccurrence, ids: IntakeIds): readonly EventDraft[] => {

@@ -16,7 +16,9 @@ import {
   connectionStreamReplaced,
   connectionTemporaryBan,
 } from './catalogue/connection.ts'
+import { NEVER } from './catalogue/fields.ts'
 import { mediaRetry } from './catalogue/media.ts'
+import { chatPresence, presenceUpdate } from './catalogue/presence.ts'
 import { draft, type EventDraft } from './draft.ts'
 import { ownDigits } from './from-occurrence.ts'
 
@@ -117,6 +119,39 @@ export const eventsOfSignal = (signal: EngineSignal, facts: ConnectionFacts): re
             timestamp: iso(facts.now),
             from_me: signal.fromMe,
             ...(signal.error === undefined ? {} : { error: { code: signal.error } }),
+          },
+          at,
+        ),
+      ]
+    case 'presence':
+      return [
+        draft(
+          presenceUpdate,
+          {
+            jid,
+            from: signal.jid,
+            from_pn: signal.pn ?? null,
+            from_lid: signal.lid ?? null,
+            unavailable: !signal.available,
+            last_seen: signal.lastSeenAt === undefined ? NEVER : iso(signal.lastSeenAt),
+          },
+          at,
+        ),
+      ]
+    case 'chat_presence':
+      return [
+        draft(
+          chatPresence,
+          {
+            jid,
+            chat: signal.chat,
+            sender: signal.sender,
+            sender_pn: signal.pn ?? null,
+            sender_lid: signal.lid ?? null,
+            is_group: signal.isGroup,
+            is_from_me: false,
+            state: signal.state === 'paused' ? 'paused' : 'composing',
+            media: signal.state === 'recording' ? 'audio' : '',
           },
           at,
         ),

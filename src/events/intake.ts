@@ -23,7 +23,7 @@ export const createIntake =
       },
     }
     await repository.commit(deviceId, record)
-    events.wakeFor(committed)
+    events.committed(deviceId, committed)
   }
 
 const writesOf = (occurrence: Occurrence): Omit<IntakeRecord, 'events'> => {
@@ -33,6 +33,8 @@ const writesOf = (occurrence: Occurrence): Omit<IntakeRecord, 'events'> => {
     chatParty: occurrence.chatParty,
     senderParty: occurrence.senderParty,
   }
+  if (occurrence.kind === 'chat_change')
+    return { ...common, chatChange: { change: occurrence.change, at: occurrence.at } }
   if (occurrence.kind === 'receipt') {
     const receipts = occurrence.messageIds.map(
       (messageId): ReceiptChange => ({
@@ -66,4 +68,7 @@ const messageOf = (occurrence: MessageOccurrence): NewMessage => ({
   state: occurrence.fromMe ? 'server_ack' : 'received',
   failureCode: undefined,
   content: occurrence.content,
+  ...(occurrence.action ? { action: occurrence.action } : {}),
+  ...(occurrence.details ? { details: occurrence.details } : {}),
+  ...(occurrence.mentions.length > 0 ? { mentions: occurrence.mentions } : {}),
 })

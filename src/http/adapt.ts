@@ -6,14 +6,16 @@ import { readMultipart, takesMultipart } from './bodies.ts'
 import { failureReader } from './failures.ts'
 import type { Guards } from './guards.ts'
 import { fingerprintOf, IDEMPOTENCY_KEY, type Idempotency, idempotencyKeyOf, REPLAYED } from './idempotency.ts'
+import type { LiveConnections } from './live.ts'
 import type { Replier } from './replier.ts'
-import type { AnyHandlerInput, AuthOf, RawReply, Reply, RequestContext, Route } from './route.ts'
+import type { AnyHandlerInput, AnyReply, AuthOf, Reply, RequestContext, Route } from './route.ts'
 import { inputCheck, replyCheck } from './validation.ts'
 
 export interface AdaptParts {
   readonly guards: Guards
   readonly replier: Replier
   readonly idempotency: Idempotency
+  readonly live: LiveConnections
   readonly clock: Clock
   readonly bodyLimit: number
   readonly baseUrl: string
@@ -76,7 +78,7 @@ class Context implements RequestContext {
 
 /** Turns a route into what Fastify calls. */
 export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
-  const { replier, idempotency, baseUrl, bodyLimit } = parts
+  const { replier, idempotency, live, baseUrl, bodyLimit } = parts
   const guard = parts.guards[route.auth]
   const limiter =
     route.perMinutePerAddress === undefined
@@ -93,12 +95,11 @@ export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
   const fail = (request: FastifyRequest, reply: FastifyReply, thrown: unknown): void =>
     replier.failure(request, reply, route, readFailure(thrown))
 
-  const finish = (
-    request: FastifyRequest,
-    reply: FastifyReply,
-    result: Reply<unknown> | RawReply,
-    replayed = false,
-  ): void => {
+  const finish = (request: FastifyRequest, reply: FastifyReply, result: AnyReply, replayed = false): void => {
+    if ('live' in result) {
+      live.start(request, reply, result, () => void guard(request.headers))
+      return
+    }
     if ('raw' in result) {
       replier.raw(request, reply, result)
       return
@@ -132,6 +133,7 @@ export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
 
   const run = (request: FastifyRequest, reply: FastifyReply, body: unknown, isForm: boolean): void => {
     try {
+      if (route.live) live.admit(request, route.live)
       if (checkParams) checkParams(request.params)
       if (checkQuery) checkQuery(request.query)
       if (checkJson) (isForm ? checkForm! : checkJson)(body)

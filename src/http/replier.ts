@@ -87,6 +87,8 @@ export class Replier {
     else if (status >= 500)
       this.#logger.warn({ request_id: request.id, reason: error.message }, `request failed: ${error.code}`)
     const headers = [...NO_STORE, ...more]
+    // RFC 9110, 15.5.22: says what to upgrade to.
+    if (error.code === 'upgrade_required') headers.push('upgrade', 'websocket', 'connection', 'upgrade')
     const retryAfter = retryAfterOf(error)
     if (retryAfter !== undefined) headers.push('retry-after', String(retryAfter))
     this.send(request, reply, status, JSON_TYPE, JSON.stringify(failureOf(status, error)), headers)
@@ -128,10 +130,7 @@ export class Replier {
     headers: HeaderPairs,
   ): void {
     const response = reply.raw
-    const { notes } = request
-    const head = [...this.#fixed, ...headers, 'x-request-id', request.id]
-    const origin = request.headers.origin
-    if (origin !== undefined) head.push(...this.#cors.headersFor(origin))
+    const head = this.headOf(request, headers)
     if (this.#closing) head.push('connection', 'close')
     if (contentType !== undefined) {
       const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
@@ -141,6 +140,20 @@ export class Replier {
       response.writeHead(status, head)
       response.end(contentType === undefined ? undefined : body)
     }
+    this.log(request, status)
+  }
+
+  /** Response headers that every reply has, with these. */
+  headOf(request: FastifyRequest, headers: HeaderPairs): string[] {
+    const head = [...this.#fixed, ...headers, 'x-request-id', request.id]
+    const origin = request.headers.origin
+    if (origin !== undefined) head.push(...this.#cors.headersFor(origin))
+    return head
+  }
+
+  /** The line about a request that has been answered. */
+  log(request: FastifyRequest, status: number, more: Readonly<Record<string, unknown>> = {}): void {
+    const { notes } = request
     const url = request.raw.url ?? ''
     const query = url.indexOf('?')
     this.#logger.info(
@@ -151,6 +164,7 @@ export class Replier {
         status,
         ms: Math.round((performance.now() - notes.startedAt) * 10) / 10,
         ...(notes.deviceId === undefined ? undefined : { device_id: notes.deviceId }),
+        ...more,
       },
       'request',
     )

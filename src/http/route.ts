@@ -73,6 +73,22 @@ export const raw = (
   more: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
 ): RawReply => ({ raw: { contentType, body, ...more } })
 
+/** One thing that is pushed to a caller who stays connected. */
+export interface LiveItem {
+  /** Where to go on after it: what a caller who comes back says as `Last-Event-ID`. */
+  readonly id: string
+  readonly event: string
+  /** One JSON text. */
+  readonly data: string
+}
+
+/** A reply without an end: batches as they come, until `signal` aborts. The next is asked for when one has been sent. */
+export interface LiveReply {
+  readonly live: (signal: AbortSignal) => AsyncIterable<readonly LiveItem[]>
+}
+
+export type LiveKind = 'event-stream' | 'websocket'
+
 /** A refusal that callers of the route must expect; `status` only where it departs from the error table. */
 export interface RouteError {
   readonly code: ErrorCode
@@ -130,6 +146,8 @@ interface RouteFacts {
   readonly idempotent?: boolean
   /** Calls per minute of one address; beyond that `rate_limited`. */
   readonly perMinutePerAddress?: number
+  /** The reply goes on for as long as the caller stays: made by `liveRoute()`. */
+  readonly live?: LiveKind
   /** What else callers must expect. 400, 401, 413, 415, 429 and 500 follow from the other fields. */
   readonly errors: readonly RouteError[]
 }
@@ -155,8 +173,10 @@ export interface Route extends RouteFacts {
   readonly body: TSchema | undefined
   readonly data: TSchema | undefined
   readonly produces: readonly string[] | undefined
-  handler(input: AnyHandlerInput): Reply<unknown> | RawReply | Promise<Reply<unknown> | RawReply>
+  handler(input: AnyHandlerInput): AnyReply | Promise<AnyReply>
 }
+
+export type AnyReply = Reply<unknown> | RawReply | LiveReply
 
 export interface AnyHandlerInput {
   readonly params: unknown
@@ -194,3 +214,22 @@ export const route = <
     handler: (input) => spec.handler(input as HandlerInput<A, P, Q, B>) as Reply<unknown> | Promise<Reply<unknown>>,
   }
 }
+
+/** Declares an endpoint whose reply goes on for as long as the caller stays. What is thrown becomes an ordinary refusal. */
+export const liveRoute = <const A extends AuthKind, Q extends TObject | undefined = undefined>(
+  spec: Omit<RouteFacts, 'method' | 'bodyTypes' | 'bodyOptional' | 'bodyExample' | 'idempotent'> & {
+    readonly auth: A
+    readonly live: LiveKind
+    readonly query?: Q
+    handler(input: HandlerInput<A, undefined, Q, undefined>): Promise<LiveReply>
+  },
+): Route => ({
+  method: 'GET',
+  params: undefined,
+  query: undefined,
+  body: undefined,
+  data: undefined,
+  ...spec,
+  produces: spec.live === 'event-stream' ? ['text/event-stream'] : undefined,
+  handler: (input) => spec.handler(input as HandlerInput<A, undefined, Q, undefined>),
+})

@@ -14,12 +14,14 @@ import { failureOf } from './envelope.ts'
 import { failureReader } from './failures.ts'
 import { createGuards } from './guards.ts'
 import { Idempotency } from './idempotency.ts'
+import { LiveConnections } from './live.ts'
 import { Replier } from './replier.ts'
 import { requestIdFrom } from './request-id.ts'
 import { newNotes } from './request-notes.ts'
 import type { Route } from './route.ts'
 import type { DeviceTokens } from './tokens.ts'
 import { PathMethods } from './unknown-paths.ts'
+import { Upgrades } from './upgrades.ts'
 
 export interface HttpOptions {
   /** `` or `/api/v1`. */
@@ -60,6 +62,8 @@ export const createHttpServer = async (parts: HttpServerParts): Promise<FastifyI
   const guards = createGuards({ adminSecret: options.adminSecret, access: parts.access, tokens: parts.tokens })
   const paths = new PathMethods(routes, baseUrl)
   const readFailure = failureReader(bodyLimit)
+  const live = new LiveConnections({ replier, clock, logger })
+  const sockets = new Upgrades(live, routes, baseUrl)
 
   const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     request.notes ??= newNotes()
@@ -76,6 +80,7 @@ export const createHttpServer = async (parts: HttpServerParts): Promise<FastifyI
     return503OnClosing: false,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 512 },
+    http: { shouldUpgradeCallback: (request) => sockets.wants(request) },
     frameworkErrors: fail,
     clientErrorHandler: answerBrokenRequest,
   })
@@ -100,14 +105,16 @@ export const createHttpServer = async (parts: HttpServerParts): Promise<FastifyI
     else next()
   })
   app.setNotFoundHandler(answerUnknown)
-  app.addHook('preClose', (done) => {
+  app.addHook('preClose', async () => {
     replier.closeConnections()
-    done()
+    await live.close()
   })
+  sockets.attach(app)
 
   const adaptParts = {
     guards,
     replier,
+    live,
     idempotency: new Idempotency({ repository: parts.idempotency, clock, logger }),
     clock,
     bodyLimit,
@@ -119,7 +126,7 @@ export const createHttpServer = async (parts: HttpServerParts): Promise<FastifyI
     const path = route.path.replace(/\{([^}]+)\}/g, ':$1')
     for (const url of path === '/' && baseUrl !== '' ? [baseUrl, `${baseUrl}/`] : [`${baseUrl}${path}`]) {
       context.route({
-        method: route.method === 'GET' ? ['GET', 'HEAD'] : route.method,
+        method: route.method === 'GET' && !route.live ? ['GET', 'HEAD'] : route.method,
         url,
         onRequest: enter,
         handler: handle,

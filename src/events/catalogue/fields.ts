@@ -34,3 +34,6 @@ export const personFields = {
   contact_id: orNull(Type.String({ format: 'uuid' }), 'The person; stays the same whatever JID is used'),
   is_from_me: Type.Boolean({ description: 'True when this account acted, on this or another of its devices' }),
 } as const
+
+/** What the original says when a time is not known: Go's zero time. */
+export const NEVER = '0001-01-01T00:00:00Z'

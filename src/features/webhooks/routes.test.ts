@@ -80,7 +80,13 @@ const open = async (more: { readonly enabled?: boolean } = {}) => {
     }),
   )
   await dispatcher.start()
-  const events = new Events({ log: storage.events, receivers: subscriptions, waker: dispatcher, validate: true })
+  const events = new Events({
+    log: storage.events,
+    receivers: subscriptions,
+    waker: dispatcher,
+    feed: { announce: () => undefined },
+    validate: true,
+  })
   const tokens = new DeviceTokens({ secret: JWT_SECRET, clock })
   const app = await createHttpServer({
     options: {

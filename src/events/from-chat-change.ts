@@ -1,0 +1,70 @@
+import type { ChatChangeOccurrence } from '../engine/index.ts'
+import type { IntakeIds } from '../storage/index.ts'
+import {
+  chatArchive,
+  chatClear,
+  chatDelete,
+  chatDeleteForMe,
+  chatMarkRead,
+  chatMute,
+  chatPin,
+  chatStar,
+} from './catalogue/chats.ts'
+import { draft, type EventDraft } from './draft.ts'
+
+/** The event of a changed chat. `jid` = own digits. */
+export const eventOfChatChange = (occurrence: ChatChangeOccurrence, ids: IntakeIds, jid: string): EventDraft => {
+  const { change, at } = occurrence
+  const common = {
+    jid,
+    chat: occurrence.chat,
+    chat_pn: ids.chatParty?.pn ?? null,
+    chat_lid: ids.chatParty?.lid ?? null,
+    conversation_id: ids.conversationId,
+    is_group: occurrence.isGroup,
+    timestamp: new Date(at).toISOString(),
+    from_full: occurrence.fromFull,
+    action_raw: { ...occurrence.raw },
+  }
+  const when = { orderKey: ids.conversationId, occurredAt: at }
+  switch (change.kind) {
+    case 'archive':
+      return draft(chatArchive, { ...common, archived: change.archived }, when)
+    case 'pin':
+      return draft(chatPin, { ...common, pinned: change.pinned }, when)
+    case 'mute':
+      return draft(
+        chatMute,
+        {
+          ...common,
+          muted: change.until !== undefined,
+          muted_until: change.until === undefined || change.until < 0 ? null : new Date(change.until).toISOString(),
+        },
+        when,
+      )
+    case 'mark_read':
+      return draft(chatMarkRead, { ...common, read: change.read }, when)
+    case 'delete':
+      return draft(chatDelete, { ...common, delete_media: change.deleteMedia }, when)
+    case 'clear':
+      return draft(chatClear, { ...common, delete_media: change.deleteMedia }, when)
+    case 'star':
+      return draft(chatStar, { ...common, ...messageOf(change.message), starred: change.starred }, when)
+    case 'delete_for_me':
+      return draft(chatDeleteForMe, { ...common, ...messageOf(change.message) }, when)
+  }
+}
+
+const messageOf = ({
+  messageId,
+  sender,
+  fromMe,
+}: {
+  messageId: string
+  sender?: string | undefined
+  fromMe: boolean
+}) => ({
+  message_id: messageId,
+  sender: sender ?? null,
+  is_from_me: fromMe,
+})
