@@ -69,6 +69,13 @@ export interface ChatChangeOccurrence {
   readonly key: string
   readonly chat: string
   readonly chatParty: OccurrenceParty | undefined
+  /** We ourselves. */
+  readonly sender: string
+  readonly senderParty: OccurrenceParty
+  readonly fromMe: true
+  readonly isGroup: boolean
+  /** Seconds since the epoch. */
+  readonly timestamp: number
   readonly change: ChatChange
   /** ms, as the device that made the change stamped it. */
   readonly at: number

@@ -120,6 +120,27 @@ export class FakeSession implements EngineSession {
     await Promise.resolve()
   }
 
+  readonly chatChanges: unknown[] = []
+  async changeChat(...change: unknown[]): Promise<void> {
+    this.chatChanges.push(change)
+  }
+
+  async subscribePresence(): Promise<void> {
+    await Promise.resolve()
+  }
+
+  async setDefaultDisappearing(): Promise<void> {
+    await Promise.resolve()
+  }
+
+  async setGroupDisappearing(): Promise<void> {
+    await Promise.resolve()
+  }
+
+  async roleIn(): Promise<'member' | 'admin' | undefined> {
+    return 'member'
+  }
+
   async logout(): Promise<void> {
     this.loggedOut = true
     this.end({ kind: 'logged_out' })

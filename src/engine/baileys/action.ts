@@ -91,10 +91,7 @@ const readVote = async (
   })
 }
 
-const bothNames = async (
-  jids: readonly (string | null | undefined)[],
-  lidMap: LidMap,
-): Promise<readonly string[]> => {
+const bothNames = async (jids: readonly (string | null | undefined)[], lidMap: LidMap): Promise<readonly string[]> => {
   const names = new Set<string>()
   for (const given of jids) {
     if (!given) continue

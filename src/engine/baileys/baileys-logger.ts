@@ -1,3 +1,4 @@
+import type { ChatMutation } from 'baileys'
 import type { Logger } from '../../kernel/logger.ts'
 
 /** Baileys' logger interface; `level` is what it branches on. */
@@ -11,13 +12,19 @@ export interface BaileysLogger {
   error(fields: unknown, message?: string): void
 }
 
+/** Told of each mutation of the app state, after its MACs were verified; `fromFull` of a first synchronisation. */
+export type OnMutation = (mutation: ChatMutation, fromFull: boolean) => void
+
 const ORDER = ['debug', 'info', 'warn', 'error']
 
 /**
  * Hands on what Baileys says, at `level` and above, as words only: its fields hold whole stanzas, credentials and
  * session records, and none of that may reach a log.
+ *
+ * One line is taken for what it holds: before Baileys turns a mutation of the app state into its events, which drop the
+ * index, the time and the kind of half of them and are merged in a buffer, it shows the mutation whole.
  */
-export const createBaileysLogger = (logger: Logger, level: string): BaileysLogger => {
+export const createBaileysLogger = (logger: Logger, level: string, onMutation?: OnMutation): BaileysLogger => {
   const from = ORDER.indexOf(level.toLowerCase())
   const say = (severity: 'debug' | 'info' | 'warn' | 'error') => (fields: unknown, message?: string) => {
     // every ending of a connection is told by us, with its cause; a restart after pairing is no error
@@ -28,7 +35,9 @@ export const createBaileysLogger = (logger: Logger, level: string): BaileysLogge
   const adapted: BaileysLogger = {
     level: level.toLowerCase(),
     child: () => adapted,
-    trace: () => undefined,
+    trace: (fields, message) => {
+      if (message === 'processing sync action') tellMutation(fields, onMutation)
+    },
     debug: say('debug'),
     info: say('info'),
     warn: say('warn'),
@@ -43,4 +52,9 @@ const reasonOf = (fields: unknown): object => {
   const failure = err ?? error
   if (failure instanceof Error) return { reason: failure.message }
   return typeof trace === 'string' ? { reason: trace.split('\n')[0] } : {}
+}
+
+const tellMutation = (fields: unknown, onMutation: OnMutation | undefined): void => {
+  const { syncAction, initialSync } = fields as { syncAction: ChatMutation; initialSync: boolean }
+  onMutation?.(syncAction, initialSync)
 }

@@ -103,12 +103,19 @@ export class ChatChanges {
     fromFull: boolean,
     raw: ChatChangeOccurrence['raw'],
   ): Promise<void> {
+    const { me } = this.#sock.authState.creds
+    const self = { pn: jidNormalizedUser(me?.id), lid: me?.lid ? jidNormalizedUser(me.lid) : undefined }
     const digest = createHash('sha256').update(JSON.stringify(change)).digest('base64url').slice(0, 22)
     await this.#intake(this.#deviceId, {
       kind: 'chat_change',
       key: `c:${boundId(chat)}:${at}:${digest}`,
       chat: boundId(chat),
       chatParty: await this.#partyOf(chat),
+      sender: self.pn,
+      senderParty: self,
+      fromMe: true,
+      isGroup: kindOfJid(chat) === 'group',
+      timestamp: Math.floor(at / 1000),
       change,
       at,
       fromFull,
@@ -218,11 +225,7 @@ const modificationOf = (chat: string, change: ChatChange, last: readonly Covered
   }
 }
 
-const readChange = (
-  type: string,
-  index: readonly string[],
-  value: proto.ISyncActionValue,
-): ChatChange | undefined => {
+const readChange = (type: string, index: readonly string[], value: proto.ISyncActionValue): ChatChange | undefined => {
   switch (type) {
     case 'mute': {
       if (!value.muteAction?.muted) return { kind: 'mute', until: undefined }
@@ -261,4 +264,8 @@ const named = ([, , id, fromMe, sender]: readonly string[]): ChangedMessage => (
 })
 
 const plain = (value: proto.ISyncActionValue): Readonly<Record<string, unknown>> =>
-  proto.SyncActionValue.toObject(proto.SyncActionValue.fromObject(value), { longs: Number, enums: String, bytes: String })
+  proto.SyncActionValue.toObject(proto.SyncActionValue.fromObject(value), {
+    longs: Number,
+    enums: String,
+    bytes: String,
+  })

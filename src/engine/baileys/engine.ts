@@ -13,16 +13,20 @@ import { ParleyError } from '../../kernel/errors.ts'
 import { KeyedQueue } from '../../kernel/keyed-queue.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { SignalKeyRepository, StanzaFailureRepository } from '../../storage/index.ts'
-import type { Account, Engine, EngineSession, OpenSession } from '../index.ts'
+import type { Account, Engine, EngineSession, MediaFacts, OpenSession } from '../index.ts'
 import { accountOf } from './account.ts'
 import { AuthStore } from './auth-store.ts'
-import { createBaileysLogger } from './baileys-logger.ts'
+import { createBaileysLogger, type OnMutation } from './baileys-logger.ts'
+import { ChatChanges } from './chat-changes.ts'
 import { watchDamage } from './damage-watch.ts'
 import { createDeviceCache, createSharedDeviceCache } from './device-cache.ts'
 import { Incoming } from './incoming.ts'
 import { createSharedLidCache, LidMap } from './lid-map.ts'
+import { mediaFactsOf, relocated } from './media-part.ts'
+import { MediaTransfer } from './media-transfer.ts'
 import { pinNoiseRoot } from './noise-root.ts'
 import { PasskeyLinking } from './passkey.ts'
+import { listenToPresence } from './presence.ts'
 import { RustSignalCore } from './rust-signal-core.ts'
 import { BaileysSession } from './session.ts'
 import { sliceOf } from './session-cache.ts'
@@ -102,13 +106,24 @@ export class BaileysEngine implements Engine {
       cache: this.#lids,
       ask: (pns) => askLids(sock, pns),
     })
-    sock = this.#makeSocket(request, keys, auth, lidMap, browser, logger, (error) => incoming.onSenderKeyLost(error))
+    let onMutation: OnMutation = () => undefined
+    sock = this.#makeSocket(
+      request,
+      keys,
+      auth,
+      lidMap,
+      browser,
+      logger,
+      (error) => incoming.onSenderKeyLost(error),
+      (mutation, fromFull) => onMutation(mutation, fromFull),
+    )
     const incoming = new Incoming({
       deviceId,
       sock,
       auth,
       lidMap,
       intake: request.intake,
+      contentOf: (chat, messageId) => this.#options.sentContent(deviceId, chat, messageId),
       failures: stanzaFailures,
       logger,
       onOverload: () => session?.close({ kind: 'network', message: 'more came in than could be stored' }),
@@ -117,6 +132,9 @@ export class BaileysEngine implements Engine {
       },
       onStorageFailure: () => session?.close({ kind: 'network', message: 'what came in could not be stored' }),
     })
+    const chatChanges = new ChatChanges({ deviceId, sock, lidMap, intake: request.intake, clock, logger })
+    onMutation = (mutation, fromFull) => chatChanges.onMutation(mutation, fromFull)
+    listenToPresence({ sock, lidMap, logger, onSignal: request.onSignal })
     const passkey = new PasskeyLinking({
       sock,
       auth,
@@ -126,13 +144,23 @@ export class BaileysEngine implements Engine {
       handoffLifetimeMs: this.#options.passkeyHandoffLifetimeMs ?? 5 * 60_000,
       signal: request.onSignal,
     })
+    const media = new MediaTransfer({
+      sock,
+      auth,
+      transport: this.#transport,
+      agent: this.#transport.mediaAgentFor(request.proxyUrl),
+      clock,
+      signal: request.onSignal,
+    })
     session = new BaileysSession({
       deviceId,
       sock,
       auth,
       incoming,
+      chatChanges,
       lidMap,
       passkey,
+      media,
       clock,
       logger,
       link,
@@ -149,6 +177,14 @@ export class BaileysEngine implements Engine {
     return auth && accountOf(auth.creds)
   }
 
+  async describeMedia(content: Uint8Array): Promise<MediaFacts | undefined> {
+    return mediaFactsOf(content)
+  }
+
+  async relocateMedia(content: Uint8Array, directPath: string): Promise<Uint8Array> {
+    return relocated(content, directPath)
+  }
+
   async forget(deviceId: string): Promise<void> {
     await this.#options.keys.forget(deviceId)
     for (const cache of [this.#lids, this.#devices, this.#small])
@@ -163,6 +199,7 @@ export class BaileysEngine implements Engine {
     browser: WABrowserDescription,
     logger: Logger,
     onSenderKeyLost: (error: unknown) => void,
+    onMutation: OnMutation,
   ): WASocket {
     const { sentContent, protocolLogLevel, keepAliveIntervalMs, connectTimeoutMs, qrLifetimeMs } = this.#options
     const agent = this.#transport.agentFor(proxyUrl)
@@ -174,7 +211,7 @@ export class BaileysEngine implements Engine {
       auth: { creds: auth.creds, keys: auth.keys },
       agent: agent as never,
       fetchAgent: agent as never,
-      logger: createBaileysLogger(logger, protocolLogLevel),
+      logger: createBaileysLogger(logger, protocolLogLevel, onMutation),
       keepAliveIntervalMs: keepAliveIntervalMs ?? 30_000,
       connectTimeoutMs: connectTimeoutMs ?? 20_000,
       ...(qrLifetimeMs === undefined ? {} : { qrTimeout: qrLifetimeMs }),

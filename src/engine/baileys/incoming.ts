@@ -49,6 +49,7 @@ export class Incoming {
   readonly #auth: AuthStore
   readonly #lidMap: LidMap
   readonly #intake: Intake
+  readonly #contentOf: ((chat: string, messageId: string) => Promise<Uint8Array | undefined>) | undefined
   readonly #logger: Logger
   readonly #onRefused: (what: 'device_identity' | 'plaintext') => void
   readonly #failures: Pick<StanzaFailureRepository, 'note'>
@@ -69,6 +70,8 @@ export class Incoming {
     readonly auth: AuthStore
     readonly lidMap: LidMap
     readonly intake: Intake
+    /** The encoded content of a stored message. */
+    readonly contentOf?: (chat: string, messageId: string) => Promise<Uint8Array | undefined>
     readonly failures: Pick<StanzaFailureRepository, 'note'>
     /** Beyond this many stanzas that wait no more are taken. */
     readonly mostWaiting?: number
@@ -85,6 +88,7 @@ export class Incoming {
     this.#auth = deps.auth
     this.#lidMap = deps.lidMap
     this.#intake = deps.intake
+    this.#contentOf = deps.contentOf
     this.#logger = deps.logger
     this.#failures = deps.failures
     this.#mostWaiting = deps.mostWaiting ?? MOST_WAITING
@@ -205,7 +209,10 @@ export class Incoming {
     cleanMessage(message, this.#auth.creds.me!.id, this.#auth.creds.me!.lid ?? '')
     const deviceTalk = category === 'peer' || isDeviceTalk(message.message)
     if (!deviceTalk)
-      await this.#intake(this.#deviceId, await toMessageOccurrence(node, message, this.#self, this.#lidMap))
+      await this.#intake(
+        this.#deviceId,
+        await toMessageOccurrence(node, message, this.#self, this.#lidMap, this.#contentOf),
+      )
     if (message.message?.protocolMessage) {
       // key shares, history and the like: Baileys acts on them; it may ask the service, so nobody waits in line for it
       void this.#sock
@@ -223,7 +230,10 @@ export class Incoming {
 
   async #undecrypted(node: BinaryNode, message: WAMessage, failure: string | undefined): Promise<void> {
     if (failure === MISSING_KEYS_ERROR_TEXT) return this.#sock.sendMessageAck(node, NACK_REASONS.ParsingError)
-    await this.#intake(this.#deviceId, await toMessageOccurrence(node, message, this.#self, this.#lidMap))
+    await this.#intake(
+      this.#deviceId,
+      await toMessageOccurrence(node, message, this.#self, this.#lidMap, this.#contentOf),
+    )
     if (failure === NO_MESSAGE_FOUND_ERROR_TEXT) return this.#askPhone(node, message)
     // Baileys asks our own phone first and gives it two seconds: the messages behind this one do not wait for that
     void this.#quietly(() => this.#sock.sendRetryRequest(node, !getBinaryNodeChild(node, 'enc'))).then(() =>

@@ -3,6 +3,7 @@ import { type BinaryNode, jidDecode, proto, toNumber, type WAMessage } from 'bai
 import { boundId } from '../../kernel/ids.ts'
 import { bareJid as bareJidOf, kindOfJid } from '../../kernel/jid.ts'
 import type { MessageOccurrence, OccurrenceParty, ReceiptOccurrence } from '../index.ts'
+import { actionOf } from './action.ts'
 import type { LidMap } from './lid-map.ts'
 import { readContent } from './message-content.ts'
 
@@ -18,6 +19,8 @@ export const toMessageOccurrence = async (
   message: WAMessage,
   self: Self,
   lidMap: LidMap,
+  /** The encoded content of a stored message: a vote is opened with its poll. */
+  contentOf: (chat: string, messageId: string) => Promise<Uint8Array | undefined> = async () => undefined,
 ): Promise<MessageOccurrence> => {
   const { key } = message
   const fromMe = key.fromMe === true
@@ -53,6 +56,10 @@ export const toMessageOccurrence = async (
     offline: node.attrs.offline !== undefined,
     unavailable: undecryptable ? unavailableType(node) : undefined,
     failure: undecryptable ? (message.messageStubParameters?.[0] ?? 'not decrypted') : undefined,
+    action: undecryptable
+      ? undefined
+      : await actionOf(message, { self, lidMap, editAttribute: node.attrs.edit, contentOf }),
+    details: content.details,
     content: message.message ? proto.Message.encode(message.message).finish() : undefined,
   }
 }

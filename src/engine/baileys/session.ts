@@ -11,13 +11,16 @@ import {
 import type { Clock } from '../../kernel/clock.ts'
 import { messageOf, ParleyError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/logger.ts'
+import type { ChatChange } from '../../kernel/message-facts.ts'
 import type {
   Account,
   BuildMessage,
   CloseCause,
+  CoveredMessage,
   EngineSession,
   EngineSignal,
   LinkRequest,
+  MediaPort,
   PasskeyPort,
   SendMessage,
   SendOutcome,
@@ -25,8 +28,10 @@ import type {
 import { accountOf } from './account.ts'
 import type { AuthStore } from './auth-store.ts'
 import { buildMessage, stanzaExtras } from './build-message.ts'
+import type { ChatChanges } from './chat-changes.ts'
 import { toCloseCause } from './close-cause.ts'
 import { orTimeout, toEngineError } from './engine-errors.ts'
+import { groupRole, setGroupDisappearing } from './group-facts.ts'
 import type { Incoming } from './incoming.ts'
 import type { LidMap } from './lid-map.ts'
 import { requestPairingCode } from './pairing-code.ts'
@@ -44,9 +49,11 @@ const PAIRING_CODE_MS = 160_000
 export class BaileysSession implements EngineSession {
   readonly deviceId: string
   readonly passkey: PasskeyPort
+  readonly media: MediaPort
   readonly #sock: WASocket
   readonly #auth: AuthStore
   readonly #incoming: Incoming
+  readonly #chatChanges: ChatChanges
   readonly #lidMap: LidMap
   readonly #clock: Clock
   readonly #logger: Logger
@@ -69,8 +76,10 @@ export class BaileysSession implements EngineSession {
     readonly sock: WASocket
     readonly auth: AuthStore
     readonly incoming: Incoming
+    readonly chatChanges: ChatChanges
     readonly lidMap: LidMap
     readonly passkey: PasskeyLinking
+    readonly media: MediaPort
     readonly clock: Clock
     readonly logger: Logger
     readonly link: LinkRequest | undefined
@@ -82,9 +91,11 @@ export class BaileysSession implements EngineSession {
     this.deviceId = deps.deviceId
     this.passkey = deps.passkey
     this.#passkey = deps.passkey
+    this.media = deps.media
     this.#sock = deps.sock
     this.#auth = deps.auth
     this.#incoming = deps.incoming
+    this.#chatChanges = deps.chatChanges
     this.#lidMap = deps.lidMap
     this.#clock = deps.clock
     this.#logger = deps.logger
@@ -186,6 +197,37 @@ export class BaileysSession implements EngineSession {
     }
   }
 
+  async changeChat(chat: string, change: ChatChange, last: readonly CoveredMessage[] = []): Promise<void> {
+    this.#assertOpen()
+    await this.#chatChanges.change(chat, change, last)
+  }
+
+  async subscribePresence(jid: string): Promise<void> {
+    this.#assertOpen()
+    await this.#sock.presenceSubscribe(jid)
+  }
+
+  async setDefaultDisappearing(seconds: number): Promise<void> {
+    this.#assertOpen()
+    try {
+      const attrs = { to: 's.whatsapp.net', type: 'set', xmlns: 'disappearing_mode' }
+      const content = [{ tag: 'disappearing_mode', attrs: { duration: String(seconds) } }]
+      orTimeout(await this.#sock.query({ tag: 'iq', attrs, content }), 'setting the timer')
+    } catch (error) {
+      throw toEngineError(error, 'setting the timer')
+    }
+  }
+
+  async setGroupDisappearing(group: string, seconds: number): Promise<void> {
+    this.#assertOpen()
+    await setGroupDisappearing(this.#sock, group, seconds)
+  }
+
+  async roleIn(group: string): Promise<'member' | 'admin' | undefined> {
+    this.#assertOpen()
+    return groupRole(this.#sock, group)
+  }
+
   async logout(): Promise<void> {
     const jid = this.#auth.creds.me?.id
     this.#assertOpen()
@@ -211,6 +253,7 @@ export class BaileysSession implements EngineSession {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#closed) this.close({ kind: 'local', message: 'stopped' })
     await this.#incoming.stop()
+    await this.#chatChanges.settled()
     await this.#auth.settled().catch((error: unknown) => {
       this.#logger.warn({ reason: messageOf(error) }, 'a key write was lost at the end of a session')
     })
