@@ -14,8 +14,7 @@ import { WebhookInbox } from './inbox.ts'
 import type { Phone } from './phone.ts'
 import { SimulatedWhatsApp } from './simulated-whatsapp.ts'
 
-/** The source, not what was built some time ago. */
-export const MAIN = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts')
+export const ROOT = join(import.meta.dirname, '..', '..', '..')
 
 export const ADMIN_SECRET = 'admin-secret-of-the-end-to-end-tests'
 export const JWT_SECRET = 'jwt-secret-of-the-end-to-end-tests-x'
@@ -34,6 +33,8 @@ export interface StageOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly engineTiming?: EngineTiming
   readonly sandboxArgs?: readonly string[]
+  /** What `startProcess` runs: the source unless a test has built it. */
+  readonly main?: string
 }
 
 /** Receivers on this machine may be reached, and nothing waits for the looks of it. */
@@ -141,7 +142,7 @@ export class Stage implements AsyncDisposable {
   /** The same gateway as a process of its own, for tests in which it dies. */
   async startProcess(more: Readonly<Record<string, string>> = {}): Promise<Running> {
     const running = await startProgram({
-      module: MAIN,
+      module: this.#options.main ?? join(ROOT, 'src', 'main.ts'),
       cwd: this.home,
       env: { ...this.env, ...more },
       isReady: (line) => line.includes(' listens on '),
