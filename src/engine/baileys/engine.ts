@@ -114,7 +114,10 @@ export class BaileysEngine implements Engine {
       lidMap,
       browser,
       logger,
-      (error) => incoming.onSenderKeyLost(error),
+      (error) => {
+        incoming.onKeyFailure(error)
+        session?.onKeyFailure(error)
+      },
       (mutation, fromFull) => onMutation(mutation, fromFull),
     )
     const incoming = new Incoming({
@@ -198,7 +201,7 @@ export class BaileysEngine implements Engine {
     lidMap: LidMap,
     browser: WABrowserDescription,
     logger: Logger,
-    onSenderKeyLost: (error: unknown) => void,
+    onKeyFailure: (error: Error) => void,
     onMutation: OnMutation,
   ): WASocket {
     const { sentContent, protocolLogLevel, keepAliveIntervalMs, connectTimeoutMs, qrLifetimeMs } = this.#options
@@ -244,7 +247,7 @@ export class BaileysEngine implements Engine {
           onRefused: (what) => {
             this.refusals[what]++
           },
-          onSenderKeyLost,
+          onKeyFailure,
         }),
     })
   }

@@ -195,7 +195,7 @@ test('when the failure cannot be counted for want of the storage, the stanza wai
 test('a message whose sender key could not be stored waits, although Baileys goes on', async () => {
   const { incoming, state, told, taken, receipts, hear } = await setUp()
   state.decrypt = async () => {
-    incoming.onSenderKeyLost(new ParleyError('storage_unavailable', 'away'))
+    incoming.onKeyFailure(new ParleyError('storage_unavailable', 'away'))
     return padded('x')
   }
   await hear(messageNode('M1'))

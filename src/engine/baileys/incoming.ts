@@ -62,7 +62,7 @@ export class Incoming {
   /** Stanzas that wait or are being handled. */
   #waiting = 0
   #overloaded = false
-  #lostSenderKey: unknown
+  #keyFailure: Error | undefined
 
   constructor(deps: {
     readonly deviceId: string
@@ -107,9 +107,9 @@ export class Incoming {
     return this.#tail
   }
 
-  /** The sender key in the message that is being handled could not be stored. */
-  onSenderKeyLost(error: unknown): void {
-    this.#lostSenderKey = error
+  /** Keys could not be read or stored while a message was being handled; Baileys may not tell. */
+  onKeyFailure(error: Error): void {
+    this.#keyFailure = error
   }
 
   #enqueue(node: BinaryNode, task: () => Promise<void>): void {
@@ -192,11 +192,11 @@ export class Incoming {
     )
     const message = fullMessage as WAMessage
     await this.#learnNames(message)
-    this.#lostSenderKey = undefined
+    this.#keyFailure = undefined
     await decrypt()
     const failure = message.messageStubParameters?.[0] ?? undefined
     if (failure?.startsWith(STORAGE_FAILURE) || failure?.startsWith(STORAGE_REFUSAL)) throw new Error(failure)
-    if (this.#lostSenderKey) throw this.#lostSenderKey
+    if (this.#keyFailure) throw this.#keyFailure
 
     if (message.messageStubType === proto.WebMessageInfo.StubType.CIPHERTEXT && category !== 'peer' && !message.message)
       return this.#undecrypted(node, message, failure)

@@ -69,6 +69,7 @@ export class BaileysSession implements EngineSession {
   #codeAsked = false
   #open = false
   #localCause: CloseCause | undefined
+  #keyFailure: Error | undefined
   #closed = false
 
   constructor(deps: {
@@ -125,7 +126,8 @@ export class BaileysSession implements EngineSession {
       if (again && chat.endsWith('@g.us')) await this.#auth.keys.set({ 'sender-key-memory': { [chat]: null } })
       return await this.#relay(chat, proto.Message.decode(content), messageId, ackTimeoutMs)
     } catch (error) {
-      throw toEngineError(error, 'sending a message')
+      // "all encryptions failed" is what Baileys makes of a storage that is away
+      throw this.#keyFailure ?? toEngineError(error, 'sending a message')
     }
   }
 
@@ -241,6 +243,12 @@ export class BaileysSession implements EngineSession {
       if (!this.#closed) throw toEngineError(error, 'logging out')
     }
     this.close({ kind: 'logged_out' })
+  }
+
+  /** Keys could not be read or stored: nothing may leave this connection any more. */
+  onKeyFailure(error: Error): void {
+    this.#keyFailure ??= error
+    this.close({ kind: 'network', message: 'keys could not be read or stored' })
   }
 
   close(cause: CloseCause): void {

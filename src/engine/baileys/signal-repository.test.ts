@@ -17,6 +17,7 @@ interface Side {
   readonly lidMap: LidMap
   readonly signal: SignalRepositoryWithLIDStore
   readonly refused: string[]
+  readonly failures: Error[]
 }
 
 const DEVICE = 'd1'
@@ -31,6 +32,7 @@ const createSide = async (jid: string, keys = new MemorySignalKeys(), auth?: Aut
     ask: async () => [],
   })
   const refused: string[] = []
+  const failures: Error[] = []
   const signal = createSignalRepository({
     deviceId: DEVICE,
     auth: store,
@@ -40,9 +42,9 @@ const createSide = async (jid: string, keys = new MemorySignalKeys(), auth?: Aut
     locks: new KeyedQueue(),
     logger: silentLogger,
     onRefused: (what) => refused.push(what),
-    onSenderKeyLost: () => undefined,
+    onKeyFailure: (error) => failures.push(error),
   })
-  return { jid, auth: store, keys, lidMap, signal, refused }
+  return { jid, auth: store, keys, lidMap, signal, refused, failures }
 }
 
 const bundleOf = async ({ auth }: Side, preKeyId: number) => {

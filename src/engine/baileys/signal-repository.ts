@@ -27,8 +27,11 @@ export interface RepositoryDeps {
   readonly logger: Logger
   /** Told of every refusal of key material, for the metrics. */
   readonly onRefused: (what: 'message' | 'sender_key_message' | 'pre_key_bundle') => void
-  /** Told when the sender key in a message could not be stored: Baileys goes on as if nothing had happened. */
-  readonly onSenderKeyLost: (error: unknown) => void
+  /**
+   * Told at once when keys could not be read or stored: Baileys takes it for the fault of one recipient, or goes on as if
+   * nothing had happened, so the connection must end before it sends or acknowledges anything.
+   */
+  readonly onKeyFailure: (error: Error) => void
 }
 
 /** Baileys' text for a message whose key was used already: answered with a NACK and without a retry request. */
@@ -56,13 +59,18 @@ export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWi
     const name = typeof address === 'string' ? address : formatAddress(address)
     return locks.run(`${deviceId}|${name}`, async () => {
       const unit = new KeyUnit(deviceId, auth, repository)
-      const result = await work(unit)
-      const entry = journal?.(result)
-      if (unit.writes.length > 0 || entry) {
-        const commit = entry ? { writes: unit.writes, journal: entry } : { writes: unit.writes }
-        await repository.commit(deviceId, commit)
+      try {
+        const result = await unit.run(work)
+        const entry = journal?.(result)
+        if (unit.writes.length > 0 || entry) {
+          const commit = entry ? { writes: unit.writes, journal: entry } : { writes: unit.writes }
+          await repository.commit(deviceId, commit)
+        }
+        return result
+      } catch (thrown) {
+        if (isParleyError(thrown) && !isParleyError(thrown, 'internal')) deps.onKeyFailure(thrown)
+        throw thrown
       }
-      return result
     })
   }
 
@@ -142,12 +150,7 @@ export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWi
       const { groupId: group, axolotlSenderKeyDistributionMessage: message } = item
       if (!group || !message) throw new Error('a sender key distribution message lacks its group or its key')
       const sender = await canonical(authorJid, false)
-      try {
-        await operate(core.senderKeyId(group, sender), (unit) => core.processDistribution(unit, group, sender, message))
-      } catch (thrown) {
-        if (isParleyError(thrown)) deps.onSenderKeyLost(thrown)
-        throw thrown
-      }
+      await operate(core.senderKeyId(group, sender), (unit) => core.processDistribution(unit, group, sender, message))
     },
 
     async hasSenderKey({ group, meId }) {
@@ -233,11 +236,24 @@ class KeyUnit implements SignalStore {
   readonly #deviceId: string
   readonly #auth: AuthStore
   readonly #repository: SignalKeyRepository
+  /** What a read failed with: the core makes something else of it, or takes it for "there is none". */
+  #failure: unknown
 
   constructor(deviceId: string, auth: AuthStore, repository: SignalKeyRepository) {
     this.#deviceId = deviceId
     this.#auth = auth
     this.#repository = repository
+  }
+
+  /** @throws the storage's error when a read failed, whatever the work made of it */
+  async run<R>(work: (unit: KeyUnit) => Promise<R>): Promise<R> {
+    try {
+      const result = await work(this)
+      if (this.#failure === undefined) return result
+    } catch (thrown) {
+      if (this.#failure === undefined) throw thrown
+    }
+    throw this.#failure
   }
 
   write(type: string, id: string, value: Uint8Array | undefined): void {
@@ -255,7 +271,7 @@ class KeyUnit implements SignalStore {
   }
 
   async loadPreKey(id: number): Promise<{ pubKey: Uint8Array; privKey: Uint8Array } | undefined> {
-    const pair = (await this.#auth.keys.get('pre-key', [String(id)]))[String(id)]
+    const pair = (await this.#watch(async () => this.#auth.keys.get('pre-key', [String(id)])))[String(id)]
     return pair && { pubKey: withTypeByte(pair.public), privKey: Buffer.from(pair.private) }
   }
 
@@ -293,7 +309,16 @@ class KeyUnit implements SignalStore {
   async #read(type: string, id: string): Promise<Uint8Array | undefined> {
     const written = this.writes.find((write) => write.type === type && write.id === id)
     if (written) return written.value
-    return (await this.#repository.get(this.#deviceId, type, [id])).get(id)
+    return (await this.#watch(() => this.#repository.get(this.#deviceId, type, [id]))).get(id)
+  }
+
+  async #watch<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read()
+    } catch (error) {
+      this.#failure ??= error
+      throw error
+    }
   }
 }
 
