@@ -4,9 +4,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { messageOf, ParleyError } from '../kernel/errors.ts'
 import { failureReader } from './failures.ts'
 import './request-notes.ts'
-import type { BodyType, Route } from './route.ts'
+import type { BodyType, Route, UploadRule } from './route.ts'
+import { checkLength, type SpooledFile, spool } from './uploads.ts'
 
-/** A form field is text; files go through routes of their own. */
+/** A form field is text. */
 const FIELD_BYTES = 65_536
 const MOST_FIELDS = 50
 
@@ -64,19 +65,42 @@ const refuseType = (request: FastifyRequest, given: string | undefined): ParleyE
 /** For the context of routes that take multipart forms. */
 export const registerMultipart = async (app: FastifyInstance): Promise<void> => {
   await app.register(multipart, {
-    throwFileSizeLimit: true,
-    limits: { fieldSize: FIELD_BYTES, fields: MOST_FIELDS, files: 0, parts: MOST_FIELDS },
+    // the sizes of files are counted where they are written down
+    throwFileSizeLimit: false,
+    limits: { fieldSize: FIELD_BYTES, fields: MOST_FIELDS, files: 1, parts: MOST_FIELDS },
   })
 }
 
-/** The fields of a multipart form. @throws bad_request, too_large */
-export const readMultipart = async (request: FastifyRequest, bodyLimit: number): Promise<Record<string, unknown>> => {
+export interface MultipartOptions {
+  readonly bodyLimit: number
+  readonly rule: UploadRule | undefined
+  /** Where files are written. */
+  readonly folder: string
+}
+
+export interface MultipartBody {
+  readonly fields: Record<string, unknown>
+  readonly upload: SpooledFile | undefined
+}
+
+/** The fields of a multipart form, and its file on disk. @throws bad_request, too_large */
+export const readMultipart = async (
+  request: FastifyRequest,
+  { bodyLimit, rule, folder }: MultipartOptions,
+): Promise<MultipartBody> => {
+  checkLength(request.headers['content-length'], bodyLimit, rule)
+  let upload: SpooledFile | undefined
   const fields: Record<string, unknown> = Object.create(null)
   try {
-    for await (const part of request.parts()) {
+    for await (const part of request.parts({ limits: { fileSize: Number.MAX_SAFE_INTEGER } })) {
       if (part.type === 'file') {
-        part.file.resume()
-        throw new ParleyError('bad_request', `${part.fieldname}: this form takes no file`, { field: part.fieldname })
+        if (!rule || part.fieldname !== 'file') {
+          part.file.resume()
+          const why = rule ? 'a file belongs into the field "file"' : 'this form takes no file'
+          throw new ParleyError('bad_request', `${part.fieldname}: ${why}`, { field: part.fieldname })
+        }
+        upload = await spool(part, folder, bodyLimit, rule)
+        continue
       }
       if (part.valueTruncated)
         throw new ParleyError('too_large', `${part.fieldname}: longer than ${FIELD_BYTES} bytes`, {
@@ -86,10 +110,11 @@ export const readMultipart = async (request: FastifyRequest, bodyLimit: number):
       fields[part.fieldname] = part.value
     }
   } catch (error) {
+    await upload?.[Symbol.asyncDispose]()
     const failure = failureReader(bodyLimit)(error)
     // Busboy's own complaints about a broken form carry no code.
     if (failure.code !== 'internal') throw failure
     throw new ParleyError('bad_request', `the form cannot be read: ${messageOf(error)}`, { cause: error })
   }
-  return fields
+  return { fields, upload }
 }
