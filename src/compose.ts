@@ -9,6 +9,7 @@ import { EventFeed } from './events/feed.ts'
 import { eventOfMessageState } from './events/from-message-state.ts'
 import { eventsOfSignal } from './events/from-signal.ts'
 import { createIntake } from './events/intake.ts'
+import { EventLog } from './events/log.ts'
 import { describedEvents } from './events/openapi.ts'
 import { fetchText } from './features/admin/fetch-text.ts'
 import { WebVersion } from './features/admin/whatsapp-version.ts'
@@ -32,6 +33,7 @@ import { AddressGuard } from './webhooks/address-guard.ts'
 import { HttpWebhookClient, type WebhookClient } from './webhooks/client.ts'
 import { Dispatcher } from './webhooks/dispatcher.ts'
 import { EndpointHealth } from './webhooks/health.ts'
+import { createProbe } from './webhooks/probe.ts'
 import { Subscriptions } from './webhooks/subscriptions.ts'
 
 export interface GatewayParts {
@@ -124,6 +126,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
       random,
     }),
   )
+  accounts.whenDeviceGone((deviceId) => dispatcher.wake(subscriptions.deleteDevice(deviceId)))
   const validate = parts.validate ?? false
   const feed = new EventFeed()
   const events: Events = new Events({
@@ -205,6 +208,9 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     subscriptions,
     events,
     dispatcher,
+    health,
+    probe: createProbe({ client, clock, version }),
+    eventLog: new EventLog({ log: storage.events, feed }),
     guard,
     maxWebhooksPerDevice: config.webhooks.maxPerDevice,
   }

@@ -2,13 +2,21 @@ import type { Route } from '../http/route.ts'
 import { type AdminDeps, adminRoutes } from './admin/routes.ts'
 import { type ApiKeyDeps, apiKeyRoutes } from './api-keys/routes.ts'
 import { type DeviceDeps, deviceRoutes } from './devices/routes.ts'
+import { type EventDeps, eventRoutes } from './events/routes.ts'
 import { type LinkingDeps, linkingRoutes } from './linking/routes.ts'
 import { type MessageDeps, messageRoutes } from './messages/routes.ts'
 import { type SystemDeps, systemRoutes } from './system/routes.ts'
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.ts'
 
 /** What the areas need, taken together. */
-export type RouteDeps = SystemDeps & AdminDeps & ApiKeyDeps & DeviceDeps & LinkingDeps & MessageDeps & WebhookDeps
+export type RouteDeps = SystemDeps &
+  AdminDeps &
+  ApiKeyDeps &
+  DeviceDeps &
+  LinkingDeps &
+  MessageDeps &
+  EventDeps &
+  WebhookDeps
 
 /** Every endpoint, in the order of the documentation. */
 export const allRoutes = (deps: RouteDeps): Route[] => [
@@ -18,6 +26,7 @@ export const allRoutes = (deps: RouteDeps): Route[] => [
   ...deviceRoutes(deps),
   ...linkingRoutes(deps),
   ...messageRoutes(deps),
+  ...eventRoutes(deps),
   ...webhookRoutes(deps),
 ]
 

@@ -55,7 +55,8 @@ const bodyFor = (properties: readonly string[]) =>
     }),
   )
 
-for (const route of gateway.routes) {
+// A reply that goes on cannot be injected; test/e2e has those.
+for (const route of gateway.routes.filter(({ live }) => live === undefined)) {
   test(`${route.method} ${route.path}: whatever is sent, the answer is an envelope and never a 500`, async () => {
     const names = Object.keys((route.body as { properties?: object } | undefined)?.properties ?? {})
     const cases = fc.record({ part: text, query: text, body: bodyFor(names), raw: fc.option(text), type: typed })

@@ -29,6 +29,7 @@ export class Accounts implements AccessRegistry {
   readonly #keyIds = new Map<string, number>()
   /** Writes to one row go one after another, so that memory ends where the database does. */
   readonly #turns = new KeyedQueue<string>()
+  readonly #goneListeners: ((deviceId: string) => void)[] = []
 
   private constructor(storage: Pick<Storage, 'apiKeys' | 'devices'>) {
     this.apiKeys = this.#watchKeys(storage.apiKeys)
@@ -73,6 +74,11 @@ export class Accounts implements AccessRegistry {
     }
   }
 
+  /** Calls back when a device has been deleted, by itself or with its API key. */
+  whenDeviceGone(listener: (deviceId: string) => void): void {
+    this.#goneListeners.push(listener)
+  }
+
   device(deviceId: string): DeviceRow | undefined {
     return this.#devices.get(deviceId)
   }
@@ -107,12 +113,17 @@ export class Accounts implements AccessRegistry {
       delete: (id: number) =>
         this.#turns.run(`key ${id}`, async () => {
           const deviceIds = await inner.delete(id)
-          for (const deviceId of deviceIds ?? []) this.#devices.delete(deviceId)
+          for (const deviceId of deviceIds ?? []) this.#forget(deviceId)
           this.#keys.delete(id)
           for (const [keyHash, owner] of this.#keyIds) if (owner === id) this.#keyIds.delete(keyHash)
           return deviceIds
         }),
     }
+  }
+
+  #forget(deviceId: string): void {
+    this.#devices.delete(deviceId)
+    for (const listener of this.#goneListeners) listener(deviceId)
   }
 
   #watchDevices(inner: DeviceRepository): DeviceRepository {
@@ -142,7 +153,7 @@ export class Accounts implements AccessRegistry {
       delete: (deviceId) =>
         this.#turns.run(deviceId, async () => {
           const found = await inner.delete(deviceId)
-          this.#devices.delete(deviceId)
+          this.#forget(deviceId)
           return found
         }),
     }

@@ -40,6 +40,7 @@ export class LiveConnections {
   readonly #logger: Logger
   readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: 1_024, perMessageDeflate: false })
   readonly #offers = new WeakMap<IncomingMessage, UpgradeOffer>()
+  readonly #ids = new WeakMap<IncomingMessage, string>()
   readonly #open = new Map<string, Set<Live>>()
   #closing = false
 
@@ -47,6 +48,9 @@ export class LiveConnections {
     this.#replier = parts.replier
     this.#clock = parts.clock
     this.#logger = parts.logger
+    this.#sockets.on('headers', (headers, request) => {
+      headers.push(`X-Request-ID: ${this.#ids.get(request)}`)
+    })
   }
 
   offer(request: IncomingMessage, offer: UpgradeOffer): void {
@@ -79,6 +83,7 @@ export class LiveConnections {
       return
     }
     offer.response.detachSocket(offer.socket)
+    this.#ids.set(request.raw, request.id)
     this.#sockets.handleUpgrade(request.raw, offer.socket, offer.head, (socket) => {
       this.#run(request, new SocketLine(socket, this.#clock), live, check)
     })

@@ -147,6 +147,26 @@ const successResponse = (route: Route, schemas: Schemas): Json => {
   return { description: route.success?.description ?? message, headers, content }
 }
 
+/** What a route whose reply goes on answers first. */
+const liveResponse = (route: Route): Json =>
+  route.live === 'websocket'
+    ? { '101': { description: 'The connection is a WebSocket from here on.', headers: { 'X-Request-ID': REQUEST_ID } } }
+    : {
+        '200': {
+          description: 'A stream that goes on for as long as the caller stays.',
+          headers: { 'X-Request-ID': REQUEST_ID },
+          content: { 'text/event-stream': { schema: { type: 'string' } } },
+        },
+      }
+
+const LAST_EVENT_ID: Json = {
+  name: 'Last-Event-ID',
+  in: 'header',
+  required: false,
+  description: 'The `id` of the last event that you got; counts more than `after`',
+  schema: { type: 'string' },
+}
+
 const parametersOf = (route: Route, schemas: Schemas): Json[] => {
   const list = (place: 'path' | 'query', object: Route['params']): Json[] => {
     if (!object) return []
@@ -160,6 +180,7 @@ const parametersOf = (route: Route, schemas: Schemas): Json[] => {
     }))
   }
   const header: Json[] = route.idempotent ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []
+  if (route.live === 'event-stream') header.push(LAST_EVENT_ID)
   return [...list('path', route.params), ...list('query', route.query), ...header]
 }
 
@@ -185,7 +206,9 @@ const operationOf = (route: Route, schemas: Schemas): Json => {
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(requestBody ? { requestBody } : {}),
     responses: {
-      [String(route.success?.status ?? 200)]: successResponse(route, schemas),
+      ...(route.live
+        ? liveResponse(route)
+        : { [String(route.success?.status ?? 200)]: successResponse(route, schemas) }),
       ...failureResponses(route),
     },
   }

@@ -69,7 +69,7 @@ export const resultOf = (
   }
   if (verdict === 'delivered') return { ...common, state: 'success', lastError: '', nextAttemptAt: undefined }
 
-  const lastError = withoutCredentials(describe(answer), subscription)
+  const lastError = describeAnswer(answer, subscription)
   const failed = { ...common, state: 'failed', lastError, nextAttemptAt: undefined } as const
   if (verdict === 'gone' || (verdict === 'refused' && refusalCount >= policy.retryLimit)) return failed
 
@@ -92,6 +92,10 @@ export const tooOld = (delivery: DeliveryRow): DeliveryResult => ({
   lastLatencyMs: delivery.lastLatencyMs,
   nextAttemptAt: undefined,
 })
+
+/** What an answer that is no success says, on one line; never with the webhook's credentials. */
+export const describeAnswer = (answer: Answer, subscription: Pick<Subscription, 'secret' | 'headers'>): string =>
+  withoutCredentials(describe(answer), subscription)
 
 const describe = (answer: Answer): string => {
   if (answer.kind === 'failed') return answer.error

@@ -16,6 +16,8 @@ import { openStorage } from '../../storage/open.ts'
 import { AddressGuard } from '../../webhooks/address-guard.ts'
 import { HttpWebhookClient } from '../../webhooks/client.ts'
 import { Dispatcher } from '../../webhooks/dispatcher.ts'
+import { EndpointHealth } from '../../webhooks/health.ts'
+import { createProbe } from '../../webhooks/probe.ts'
 import { signBody } from '../../webhooks/signature.ts'
 import { Subscriptions } from '../../webhooks/subscriptions.ts'
 import { webhookRoutes } from './routes.ts'
@@ -65,8 +67,17 @@ const open = async (more: { readonly enabled?: boolean } = {}) => {
   })
   const client = stack.use(new HttpWebhookClient({ guard, clock, dial: makeLoopbackDial().dial }))
   const subscriptions = new Subscriptions({ enabled: more.enabled ?? true })
+  const health = new EndpointHealth({
+    webhooks: storage.webhooks,
+    subscriptions,
+    announce: (deviceId, drafts) => events.append(deviceId, drafts),
+    clock,
+    logger: silentLogger,
+    pauseAfterMs: 86_400_000,
+  })
   const dispatcher = stack.use(
     new Dispatcher({
+      health,
       deliveries: storage.deliveries,
       subscriptions,
       client,
@@ -80,7 +91,7 @@ const open = async (more: { readonly enabled?: boolean } = {}) => {
     }),
   )
   await dispatcher.start()
-  const events = new Events({
+  const events: Events = new Events({
     log: storage.events,
     receivers: subscriptions,
     waker: dispatcher,
@@ -97,7 +108,17 @@ const open = async (more: { readonly enabled?: boolean } = {}) => {
       trustProxy: [],
       adminSecret: 'an admin secret of the tests',
     },
-    routes: webhookRoutes({ storage, subscriptions, events, dispatcher, guard, clock, maxWebhooksPerDevice: 3 }),
+    routes: webhookRoutes({
+      storage,
+      subscriptions,
+      events,
+      dispatcher,
+      health,
+      probe: createProbe({ client, clock, version: '9.9.9' }),
+      guard,
+      clock,
+      maxWebhooksPerDevice: 3,
+    }),
     access: accounts,
     tokens,
     idempotency: storage.idempotency,

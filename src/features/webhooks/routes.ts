@@ -1,24 +1,23 @@
-import { ok, type Route, type RouteError, route, STORAGE_AWAY } from '../../http/route.ts'
+import { ok, type Route, route, STORAGE_AWAY } from '../../http/route.ts'
 import type { DeliveryRow, WebhookRow } from '../../storage/index.ts'
-import { rfc3339 } from '../common.ts'
+import { rfc3339, rfc3339OrNull } from '../common.ts'
+import { deliveryRoutes } from './delivery-routes.ts'
 import {
   CreatedWebhook,
   DeliveryLogs,
   LOG_LENGTH,
   NewWebhookBody,
   OneWebhook,
+  ProbedWebhook,
   TestedWebhook,
   WebhookChangeBody,
   WebhookList,
   WebhookParams,
 } from './schema.ts'
+import { GLOBAL, OWN, type Scope } from './scope.ts'
 import { WebhookService, type WebhookServiceParts } from './service.ts'
 
 export type WebhookDeps = WebhookServiceParts
-
-const facts = { auth: 'jwt', tag: 'Webhooks' } as const
-
-const NO_SUCH_WEBHOOK: RouteError = { code: 'not_found', when: 'the device has no such webhook' }
 
 const showWebhook = (row: WebhookRow) => ({
   id: row.id,
@@ -26,6 +25,8 @@ const showWebhook = (row: WebhookRow) => ({
   events: row.events,
   active: row.active,
   header_names: Object.keys(row.headers),
+  failing_since: rfc3339OrNull(row.failingSince),
+  paused_at: rfc3339OrNull(row.pausedAt),
   created_at: rfc3339(row.createdAt),
   updated_at: rfc3339(row.updatedAt),
 })
@@ -50,33 +51,50 @@ const EXAMPLE = {
   events: ['message.received', 'connection.*'],
   active: true,
   header_names: [],
+  failing_since: null,
+  paused_at: null,
   created_at: '2026-11-22T09:00:00.000Z',
   updated_at: '2026-11-22T09:00:00.000Z',
 }
 
+/** Those of a device, then those of every device. */
 export const webhookRoutes = (deps: WebhookDeps): Route[] => {
   const service = new WebhookService(deps)
   return [
+    ...managingRoutes(OWN, service),
+    testRoute(service),
+    ...deliveryRoutes(OWN, service),
+    ...managingRoutes(GLOBAL, service),
+    probeRoute(service),
+    ...deliveryRoutes(GLOBAL, service),
+  ]
+}
+
+const managingRoutes = <const A extends 'jwt' | 'admin'>(scope: Scope<A>, service: WebhookService): Route[] => {
+  const { auth, tag, base, word, ownerOf, noSuchWebhook } = scope
+  const facts = { auth, tag } as const
+  const whose = auth === 'jwt' ? 'this device' : 'every device'
+  return [
     route({
       ...facts,
-      id: 'listWebhooks',
+      id: `list${word}s`,
       method: 'GET',
-      path: '/webhooks',
-      summary: 'Webhooks of this device',
+      path: base,
+      summary: `Webhooks of ${whose}`,
       description: 'Oldest first. Secrets and header values are never shown.',
       data: WebhookList,
       success: { example: { webhooks: [EXAMPLE] } },
       errors: [STORAGE_AWAY],
-      handler: async ({ auth }) => {
-        const rows = await service.list(auth.device.deviceId)
+      handler: async ({ auth: caller }) => {
+        const rows = await service.list(ownerOf(caller))
         return ok('Webhooks', { webhooks: rows.map(showWebhook) })
       },
     }),
     route({
       ...facts,
-      id: 'createWebhook',
+      id: `create${word}`,
       method: 'POST',
-      path: '/webhooks',
+      path: base,
       summary: 'Subscribe a URL to events',
       description:
         'Requests are signed with the secret, which is shown in this reply only. See the guide for envelope, headers, retries and how to verify.',
@@ -92,11 +110,14 @@ export const webhookRoutes = (deps: WebhookDeps): Route[] => {
       },
       errors: [
         { code: 'bad_request', when: 'the URL is not allowed, or an event name is unknown' },
-        { code: 'conflict', when: 'the device has as many webhooks as it may have (WEBHOOK_MAX_PER_DEVICE)' },
+        {
+          code: 'conflict',
+          when: 'there are as many webhooks as there may be (WEBHOOK_MAX_PER_DEVICE; 20 of every device)',
+        },
         STORAGE_AWAY,
       ],
-      handler: async ({ auth, body }) => {
-        const row = await service.create(auth.device.deviceId, body)
+      handler: async ({ auth: caller, body }) => {
+        const row = await service.create(ownerOf(caller), body)
         return ok('Webhook created; keep the secret, it is not shown again', {
           ...showWebhook(row),
           webhook_id: row.id,
@@ -106,24 +127,24 @@ export const webhookRoutes = (deps: WebhookDeps): Route[] => {
     }),
     route({
       ...facts,
-      id: 'getWebhook',
+      id: `get${word}`,
       method: 'GET',
-      path: '/webhooks/{webhook_id}',
+      path: `${base}/{webhook_id}`,
       summary: 'One webhook',
       params: WebhookParams,
       data: OneWebhook,
       success: { example: { webhook: EXAMPLE } },
-      errors: [NO_SUCH_WEBHOOK, STORAGE_AWAY],
-      handler: async ({ auth, params }) => {
-        const row = await service.get(auth.device.deviceId, params.webhook_id)
+      errors: [noSuchWebhook, STORAGE_AWAY],
+      handler: async ({ auth: caller, params }) => {
+        const row = await service.get(ownerOf(caller), params.webhook_id)
         return ok('Webhook', { webhook: showWebhook(row) })
       },
     }),
     route({
       ...facts,
-      id: 'changeWebhook',
+      id: `change${word}`,
       method: 'PATCH',
-      path: '/webhooks/{webhook_id}',
+      path: `${base}/{webhook_id}`,
       summary: 'Change URL, events or active flag',
       description: 'Changes what it names and nothing else; also the secret and the custom headers.',
       params: WebhookParams,
@@ -131,33 +152,33 @@ export const webhookRoutes = (deps: WebhookDeps): Route[] => {
       bodyExample: { active: false },
       errors: [
         { code: 'bad_request', when: 'the URL is not allowed, or an event name is unknown' },
-        NO_SUCH_WEBHOOK,
+        noSuchWebhook,
         STORAGE_AWAY,
       ],
-      handler: async ({ auth, params, body }) => {
-        await service.change(auth.device.deviceId, params.webhook_id, body)
+      handler: async ({ auth: caller, params, body }) => {
+        await service.change(ownerOf(caller), params.webhook_id, body)
         return ok('Webhook updated')
       },
     }),
     route({
       ...facts,
-      id: 'deleteWebhook',
+      id: `delete${word}`,
       method: 'DELETE',
-      path: '/webhooks/{webhook_id}',
+      path: `${base}/{webhook_id}`,
       summary: 'Remove a webhook',
       description: 'With its delivery log, and whatever waits for it.',
       params: WebhookParams,
-      errors: [NO_SUCH_WEBHOOK, STORAGE_AWAY],
-      handler: async ({ auth, params }) => {
-        await service.delete(auth.device.deviceId, params.webhook_id)
+      errors: [noSuchWebhook, STORAGE_AWAY],
+      handler: async ({ auth: caller, params }) => {
+        await service.delete(ownerOf(caller), params.webhook_id)
         return ok('Webhook deleted')
       },
     }),
     route({
       ...facts,
-      id: 'getWebhookLogs',
+      id: `get${word}Logs`,
       method: 'GET',
-      path: '/webhooks/{webhook_id}/logs',
+      path: `${base}/{webhook_id}/logs`,
       summary: 'Latest delivery attempts',
       description: `The newest ${LOG_LENGTH} deliveries that were attempted, one entry each.`,
       params: WebhookParams,
@@ -181,32 +202,71 @@ export const webhookRoutes = (deps: WebhookDeps): Route[] => {
           ],
         },
       },
-      errors: [NO_SUCH_WEBHOOK, STORAGE_AWAY],
-      handler: async ({ auth, params }) => {
-        const rows = await service.logs(auth.device.deviceId, params.webhook_id)
+      errors: [noSuchWebhook, STORAGE_AWAY],
+      handler: async ({ auth: caller, params }) => {
+        const rows = await service.logs(ownerOf(caller), params.webhook_id)
         return ok('Delivery logs', { logs: rows.map(showLog) })
-      },
-    }),
-    route({
-      ...facts,
-      id: 'testWebhook',
-      method: 'POST',
-      path: '/webhooks/{webhook_id}/test',
-      summary: 'Send a test event',
-      description:
-        'Sends `test.ping` to this webhook alone, whatever it subscribes to, the same way as every event: signed, logged and tried again. Answers before it is delivered.',
-      params: WebhookParams,
-      data: TestedWebhook,
-      success: { example: { webhook_id: 1, event_id: '7c0c9f0e-6f0a-4a6e-9a0f-2f6f0b9b1c3d' } },
-      errors: [
-        NO_SUCH_WEBHOOK,
-        { code: 'conflict', when: 'the webhook is not active, or delivery is switched off' },
-        STORAGE_AWAY,
-      ],
-      handler: async ({ auth, params }) => {
-        const eventId = await service.test(auth.device.deviceId, params.webhook_id)
-        return ok('Test event queued', { webhook_id: params.webhook_id, event_id: eventId })
       },
     }),
   ]
 }
+
+const testRoute = (service: WebhookService): Route =>
+  route({
+    auth: 'jwt',
+    tag: OWN.tag,
+    id: 'testWebhook',
+    method: 'POST',
+    path: '/webhooks/{webhook_id}/test',
+    summary: 'Send a test event',
+    description:
+      'Sends `test.ping` to this webhook alone, whatever it subscribes to, the same way as every event: signed, logged and tried again. Answers before it is delivered.',
+    params: WebhookParams,
+    data: TestedWebhook,
+    success: { example: { webhook_id: 1, event_id: '7c0c9f0e-6f0a-4a6e-9a0f-2f6f0b9b1c3d' } },
+    errors: [
+      OWN.noSuchWebhook,
+      { code: 'conflict', when: 'the webhook is not active or paused, or delivery is switched off' },
+      STORAGE_AWAY,
+    ],
+    handler: async ({ auth, params }) => {
+      const eventId = await service.test(auth.device.deviceId, params.webhook_id)
+      return ok('Test event queued', { webhook_id: params.webhook_id, event_id: eventId })
+    },
+  })
+
+const probeRoute = (service: WebhookService): Route =>
+  route({
+    auth: 'admin',
+    tag: GLOBAL.tag,
+    id: 'testGlobalWebhook',
+    method: 'POST',
+    path: '/admin/webhooks/{webhook_id}/test',
+    summary: 'Send a test event',
+    description:
+      'Sends `test.ping` once, signed as every event, and answers how it went. It belongs to no device: `device_id` is the nil UUID, `sequence` is 0, and no log has it.',
+    params: WebhookParams,
+    data: ProbedWebhook,
+    success: {
+      example: {
+        webhook_id: 1,
+        event_id: '7c0c9f0e-6f0a-4a6e-9a0f-2f6f0b9b1c3d',
+        delivered: true,
+        status_code: 200,
+        latency_ms: 31,
+        error: '',
+      },
+    },
+    errors: [GLOBAL.noSuchWebhook, STORAGE_AWAY],
+    handler: async ({ params }) => {
+      const result = await service.probe(params.webhook_id)
+      return ok(result.delivered ? 'Test event delivered' : 'Test event not delivered', {
+        webhook_id: params.webhook_id,
+        event_id: result.eventId,
+        delivered: result.delivered,
+        status_code: result.statusCode ?? null,
+        latency_ms: result.latencyMs,
+        error: result.error,
+      })
+    },
+  })

@@ -7,6 +7,7 @@ import type {
   DescribedMessage,
   DeviceRepository,
   DeviceRow,
+  EventRepository,
   MessageRepository,
   SettingRepository,
   StanzaFailureRepository,
@@ -194,8 +195,40 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
     },
   }
 
+  /** What the API reads of the event log: it is empty here. */
+  readonly events: Pick<EventRepository, 'read' | 'readAll' | 'bounds' | 'boundsOfAll'> = {
+    read: async () => {
+      this.#execute()
+      return []
+    },
+    readAll: async () => {
+      this.#execute()
+      return []
+    },
+    bounds: async () => {
+      this.#execute()
+      return { floor: 0, newest: 0 }
+    },
+    boundsOfAll: async () => {
+      this.#execute()
+      return { floor: { position: 0, sequence: 0 }, newest: 0 }
+    },
+  }
+
   /** What the API reads of deliveries: their log is empty here. */
-  readonly deliveries: Pick<DeliveryRepository, 'logs' | 'stats'> = {
+  readonly deliveries: Pick<DeliveryRepository, 'logs' | 'stats' | 'deadLetters' | 'redrive' | 'statsOf'> = {
+    deadLetters: async () => {
+      this.#execute()
+      return []
+    },
+    redrive: async () => {
+      this.#execute()
+      return []
+    },
+    statsOf: async () => {
+      this.#execute()
+      return { pending: 0, oldestPendingAt: undefined, deadLetters: 0, finished: [] }
+    },
     logs: async () => {
       this.#execute()
       return []

@@ -1,4 +1,6 @@
 import type { FastifyInstance, InjectOptions } from 'fastify'
+import { EventFeed } from '../../../src/events/feed.ts'
+import { EventLog } from '../../../src/events/log.ts'
 import type { VersionNumber, WhatsAppVersion } from '../../../src/features/admin/whatsapp-version.ts'
 import { allRoutes } from '../../../src/features/all-routes.ts'
 import { Accounts } from '../../../src/http/access.ts'
@@ -90,6 +92,9 @@ export class TestGateway implements AsyncDisposable {
         subscriptions: new Subscriptions({ enabled: false }),
         events: { append: async () => [] },
         dispatcher: { changed: () => undefined },
+        health: { resume: async () => false },
+        probe: async () => ({ eventId: '', delivered: true, statusCode: 200, latencyMs: 0, error: '' }),
+        eventLog: new EventLog({ log: storage.events, feed: new EventFeed() }),
         guard: new AddressGuard({ allowHttp: false, allowedNetworks: [] }),
         maxWebhooksPerDevice: 5,
       }),
