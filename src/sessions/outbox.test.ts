@@ -182,3 +182,20 @@ test('the code and the words of a refusal are kept', async () => {
   assert.match(storage.rows[0]?.failureReason ?? '', /restricts this account/)
   assert.match(told[0] ?? '', /^M failed: WhatsApp restricts this account/)
 })
+
+test('what an earlier run left goes before what is new, and as something that may have left already', async () => {
+  const { outbox, add } = setUp()
+  const { device, sent } = deviceOf()
+  add('LEFT')
+  const recovering = outbox.recover(device)
+  const fate = outbox.submit(device, add('NEW'))
+  await recovering
+  await fate
+  assert.deepEqual(
+    sent.map(({ messageId, again }) => [messageId, again]),
+    [
+      ['LEFT', true],
+      ['NEW', false],
+    ],
+  )
+})

@@ -35,6 +35,8 @@ const RECOVERY_BATCH = 1_000
 interface Entry {
   readonly row: MessageRow
   readonly fate: PromiseWithResolvers<Fate>
+  /** Of an earlier run: a copy may have left right before the crash. */
+  readonly mayHaveLeft: boolean
   attempts: number
   /** The server's word, once it is there; storing it may take several tries. */
   word: Fate | undefined
@@ -68,7 +70,8 @@ export class Outbox {
   readonly #lanes = new Map<string, Lane>()
   /** By device and message id: what is in a line. */
   readonly #entries = new Map<string, Entry>()
-  readonly #recovered = new Set<string>()
+  /** By device: settles when what an earlier run left stands in its lines. */
+  readonly #recoveries = new Map<string, Promise<void>>()
 
   constructor(deps: {
     readonly messages: MessageRepository
@@ -92,12 +95,24 @@ export class Outbox {
 
   /** Puts a committed message at the end of its chat's line; resolves when its fate is known and stored. */
   submit(device: OutboxDevice, row: MessageRow): Promise<Fate> {
+    const recovery = this.#recoveries.get(device.deviceId)
+    // what an earlier run left in this chat was accepted before; a recovery that failed is made again
+    if (recovery)
+      return recovery.then(
+        () => this.#enqueue(device, row, false),
+        () => this.#enqueue(device, row, false),
+      )
+    return this.#enqueue(device, row, false)
+  }
+
+  #enqueue(device: OutboxDevice, row: MessageRow, mayHaveLeft: boolean): Promise<Fate> {
     const key = keyOf(row)
     const known = this.#entries.get(key)
     if (known) return known.fate.promise
     const entry: Entry = {
       row,
       fate: Promise.withResolvers(),
+      mayHaveLeft,
       attempts: 0,
       word: undefined,
       settled: false,
@@ -127,20 +142,26 @@ export class Outbox {
       // the pause is for a connection that stands; a new one is tried at once
       lane.entries[0]?.wake()
     }
-    if (this.#recovered.has(device.deviceId)) return
-    this.#recovered.add(device.deviceId)
+    const { deviceId } = device
+    if (this.#recoveries.has(deviceId)) return this.#recoveries.get(deviceId)
+    const recovery = this.#takeUp(device)
+    this.#recoveries.set(deviceId, recovery)
     try {
-      for (;;) {
-        const rows = await this.#messages.pending(device.deviceId, RECOVERY_BATCH)
-        const fates = rows.flatMap((row) =>
-          row.content && !this.#entries.has(keyOf(row)) ? [this.submit(device, row)] : [],
-        )
-        if (rows.length < RECOVERY_BATCH || fates.length === 0) return
-        await Promise.all(fates)
-      }
+      await recovery
     } catch (error) {
-      this.#recovered.delete(device.deviceId)
+      this.#recoveries.delete(deviceId)
       throw error
+    }
+  }
+
+  async #takeUp(device: OutboxDevice): Promise<void> {
+    for (;;) {
+      const rows = await this.#messages.pending(device.deviceId, RECOVERY_BATCH)
+      const fates = rows.flatMap((row) =>
+        row.content && !this.#entries.has(keyOf(row)) ? [this.#enqueue(device, row, true)] : [],
+      )
+      if (rows.length < RECOVERY_BATCH || fates.length === 0) return
+      await Promise.all(fates)
     }
   }
 
@@ -211,8 +232,7 @@ export class Outbox {
 
   async #attempt(connection: EngineSession, entry: Entry): Promise<Fate | undefined> {
     const { row } = entry
-    // a row of an earlier run may have left before the crash
-    const again = entry.attempts++ > 0 || row.timestamp * 1000 < this.#clock.now() - ACK_TIMEOUT_MS
+    const again = entry.attempts++ > 0 || entry.mayHaveLeft
     try {
       return fateOf(
         await connection.send({
