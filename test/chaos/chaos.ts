@@ -1,29 +1,18 @@
-import { createWriteStream, mkdirSync } from 'node:fs'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type RunningSandbox, startSandboxProcess } from '../../scripts/lib/sandbox.ts'
-import { createTestDatabase, stopTestServer } from '../support/postgres.ts'
+import type { RunningSandbox } from '../../scripts/lib/sandbox.ts'
 import { Campaign } from './campaign.ts'
 import { type Cast, castAll } from './cast.ts'
 import { Dice } from './dice.ts'
 import { Ledger } from './ledger.ts'
-import { Life } from './life.ts'
 import type { Options } from './options.ts'
 import { KILLS_FOR_FULL_COVER, LEAST_HITS, planKills, WINDOWS, type Window } from './plan.ts'
 import { ChaosReceiver } from './receiver.ts'
 import { followPhones, Wire } from './sandbox-feeds.ts'
 import { settle } from './settle.ts'
+import { sleep } from './sleep.ts'
+import { ADMIN_SECRET, openStage, type Stage } from './stage.ts'
 import { talk } from './traffic.ts'
 import { type Findings, judge } from './verdict.ts'
 import { Weather, type WeatherCounts } from './weather.ts'
-
-const root = join(import.meta.dirname, '..', '..')
-/** With durability taken out: how late a commit becomes what it says it is. */
-const LIE_MS = 400
-const ADMIN_SECRET = 'chaos-admin-secret-chaos-admin-secret'
 
 export interface Report {
   readonly findings: Findings
@@ -37,145 +26,115 @@ export interface Report {
   readonly uncovered: readonly Window[]
 }
 
-/** The whole run: `say` hears of its progress. */
-export const runChaos = async (options: Options, say: (line: string) => void): Promise<Report> => {
+/** A kill takes some 3 s; a run that takes longer than this has stopped for a reason that waiting does not mend. */
+const limitOf = (kills: number): number => 300_000 + kills * 12_000
+
+/**
+ * The whole run. `say` hears of its progress; `signal` ends it early.
+ * @throws when the gateway does not start, ends by itself or does not stop, or when time is up
+ */
+export const runChaos = async (
+  options: Options,
+  say: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<Report> => {
+  const limit = AbortSignal.timeout(limitOf(options.kills))
+  const end = signal ? AbortSignal.any([signal, limit]) : limit
+  const ended = Promise.withResolvers<never>()
+  ended.promise.catch(() => undefined)
+  end.addEventListener('abort', () => ended.reject(end.reason), { once: true })
   const started = performance.now()
+  await using stage = await openStage(options, say)
+  await using stack = new AsyncDisposableStack()
+  const report = await Promise.race([perform(options, stage, stack, say), ended.promise])
+  return { ...report, seconds: Math.round((performance.now() - started) / 100) / 10 }
+}
+
+const perform = async (
+  options: Options,
+  stage: Stage,
+  stack: AsyncDisposableStack,
+  say: (line: string) => void,
+): Promise<Omit<Report, 'seconds'>> => {
+  const { sandbox, gatewayUrl } = stage
   const dice = new Dice(options.seed)
-  const home = await mkdtemp(join(tmpdir(), 'parley-chaos-'))
-  // a copy: a build that comes along must not change what is tested between two of its lives
-  const program = join(root, `dist.chaos-${process.pid}`)
-  const stack = new AsyncDisposableStack()
+  const ledger = new Ledger()
+  const receiver = stack.use(new ChaosReceiver(ledger))
+  await receiver.start()
+  const first = stage.startLife()
+  await first.ready
+  const receiverUrl = (device: string) => receiver.urlOf(device)
+  const cast = await castAll({ sandbox, gatewayUrl, adminSecret: ADMIN_SECRET, receiverUrl })
+  say(`seed ${options.seed}: ${cast.people.size} people, ${cast.devices.length} devices, ${cast.lanes.length} lanes`)
+
+  const watching = new AbortController()
+  const talking = new AbortController()
+  const wire = new Wire(sandbox)
+  await wire.start(watching.signal)
+  const feeds = Promise.all([followPhones(sandbox, cast, ledger, watching.signal), wire.stopped])
+  const pauseMs = { least: 300, most: 1_500 }
+  const talked = talk({ cast, ledger, sandbox, gatewayUrl, dice, pauseMs }, talking.signal)
   stack.defer(async () => {
-    await rm(program, { recursive: true, force: true })
-    if (options.keep) say(`kept: ${home}`)
-    else await rm(home, { recursive: true, force: true })
+    talking.abort()
+    watching.abort()
+    await Promise.allSettled([feeds, talked])
   })
-  try {
-    await cp(join(root, 'dist'), program, { recursive: true })
-    mkdirSync(join(home, 'data'))
-    const log = createWriteStream(join(home, 'gateway.log'))
-    stack.defer(() => new Promise<void>((resolve) => log.end(() => resolve())))
-    const env = { ...(await settings(options, stack)) }
-    const sandbox = stack.use(await startSandboxProcess(['--port', '0']))
-    Object.assign(env, { WHATSAPP_WEB_URL: sandbox.ws, WHATSAPP_NOISE_ROOT: sandbox.noiseRoot })
-    const gatewayUrl = `http://127.0.0.1:${env.SERVER_PORT}`
+  await untilTalked(ledger, cast)
 
-    const ledger = new Ledger()
-    const receiver = stack.use(new ChaosReceiver(ledger))
-    await receiver.start()
-    let current: Life | undefined
-    const startLife = (trap?: ConstructorParameters<typeof Life>[0]['trap']): Life => {
-      current = new Life({ main: join(program, 'main.js'), home, env, trap, log })
-      return current
-    }
-    stack.defer(async () => current?.kill())
+  const weather = new Weather({ sandbox, cast, receiver, dice })
+  const { startLife } = stage
+  const campaign = new Campaign({ sandbox, cast, wire, receiver, weather, dice, startLife, say })
+  const broken = feeds.then(() => Promise.reject(new Error('a feed of the sandbox ended')))
+  await Promise.race([campaign.run(planKills(options.kills, dice), first), broken])
+  say('the last life begins: what is under way must arrive')
+  const last = startLife()
+  await last.ready
+  const thorough = options.kills >= KILLS_FOR_FULL_COVER
+  await Promise.race([settle({ cast, ledger, wire, weather, talking, talked, thorough, say }), broken])
+  broken.catch(() => undefined)
+  const repaired = await findRepaired(cast, sandbox)
+  const problems = await readProblems(sandbox)
+  const how = await last.stop()
+  if (how !== '0') throw new Error(`the gateway did not stop cleanly (${how})`)
 
-    const first = startLife()
-    await first.ready
-    const receiverUrl = (device: string) => receiver.urlOf(device)
-    const cast = await castAll({ sandbox, gatewayUrl, adminSecret: ADMIN_SECRET, receiverUrl })
-    say(`seed ${options.seed}: ${cast.people.size} people, ${cast.devices.length} devices, ${cast.lanes.length} lanes`)
-
-    const watching = new AbortController()
-    const talking = new AbortController()
-    const wire = new Wire(sandbox)
-    await wire.start(watching.signal)
-    const phones = followPhones(sandbox, cast, ledger, watching.signal)
-    const feeds = Promise.all([phones, wire.stopped])
-    stack.defer(async () => {
-      talking.abort()
-      watching.abort()
-      await feeds
-    })
-    const weather = new Weather({ sandbox, cast, receiver, dice })
-    const traffic = { cast, ledger, sandbox, gatewayUrl, dice, pauseMs: { least: 300, most: 1_500 } }
-    const talk$ = talk(traffic, talking.signal)
-    // every pair has talked once before anything goes wrong
-    await untilTalked(ledger, cast)
-
-    const campaign = new Campaign({ sandbox, cast, wire, receiver, weather, dice, startLife, say })
-    await Promise.race([campaign.run(planKills(options.kills, dice), first), feeds.then(() => undefined)])
-    say(`the last life begins: what is under way must arrive`)
-    const last = startLife()
-    await last.ready
-    const thorough = options.kills >= KILLS_FOR_FULL_COVER
-    await settle({ cast, ledger, wire, weather, talking, talk: talk$, thorough, say })
-    const repaired = await findRepaired(cast, sandbox)
-    const problems = await readProblems(sandbox)
-    const how = await last.stop()
-    if (how !== '0') throw new Error(`the gateway did not stop cleanly (${how})`)
-
-    const result = campaign.result
-    const unopened = problems.filter(({ kind }) => kind === 'undecryptable').map(({ text }) => text)
-    const findings = judge({ cast, ledger, receiver, wire, unopened, repaired })
-    const least = options.kills >= KILLS_FOR_FULL_COVER ? LEAST_HITS : 1
-    return {
-      findings,
-      kills: result.kills,
-      windows: result.windows,
-      weather: weather.counts,
-      problems: Object.fromEntries(
-        Array.from(
-          Map.groupBy(problems, ({ kind }) => kind),
-          ([kind, list]) => [kind, list.length],
-        ),
-      ),
-      seconds: Math.round((performance.now() - started) / 100) / 10,
-      uncovered: options.kills < WINDOWS.length ? [] : WINDOWS.filter((window) => result.windows[window] < least),
-    }
-  } finally {
-    await stack.disposeAsync()
+  const { kills, windows } = campaign.result
+  const unopened = problems.filter(({ kind }) => kind === 'undecryptable').map(({ text }) => text)
+  const byKind = Map.groupBy(problems, ({ kind }) => kind)
+  return {
+    findings: judge({ cast, ledger, receiver, wire, unopened, repaired }),
+    kills,
+    windows,
+    weather: weather.counts,
+    problems: Object.fromEntries(Array.from(byKind, ([kind, list]) => [kind, list.length])),
+    uncovered: WINDOWS.filter((window) => windows[window] < leastHits(options.kills)),
   }
 }
 
-const settings = async (options: Options, stack: AsyncDisposableStack): Promise<Record<string, string>> => {
-  const env: Record<string, string> = {
-    SERVER_ADDRESS: '127.0.0.1',
-    SERVER_PORT: String(await freePort()),
-    ADMIN_SECRET_KEY: ADMIN_SECRET,
-    JWT_SECRET_KEY: 'chaos-jwt-secret-chaos-jwt-secret-chaos',
-    WHATSAPP_DATASTORE_URI: 'sqlite:data/parley.db',
-    WEBHOOK_ALLOW_HTTP: 'true',
-    WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
-    WHATSAPP_AUTO_PRESENCE_ENABLED: 'false',
-    WHATSAPP_STARTUP_RECONNECT_JITTER_MAX: '0ms',
-    WHATSAPP_STARTUP_RECONNECT_BACKOFF_BASE: '200ms',
-    WHATSAPP_STARTUP_RECONNECT_BACKOFF_MAX: '2s',
-    ...(options.durability ? {} : { CHAOS_LIE_MS: String(LIE_MS) }),
-  }
-  if (options.database === 'postgres') {
-    const database = await createTestDatabase()
-    stack.defer(stopTestServer)
-    stack.defer(() => database.drop())
-    env.WHATSAPP_DATASTORE_URI = database.url
-  }
-  return env
+const leastHits = (kills: number): number => {
+  if (kills >= KILLS_FOR_FULL_COVER) return LEAST_HITS
+  return kills >= WINDOWS.length ? 1 : 0
 }
 
-const freePort = async (): Promise<number> => {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
+/** Every lane gets its first text out before anything goes wrong. */
 const untilTalked = async (ledger: Ledger, cast: Cast): Promise<void> => {
   const until = performance.now() + 30_000
-  const done = () => cast.lanes.every((lane) => ledger.said.get(`${lane.name} 1`)?.fate === 'accepted')
-  while (!done()) {
+  while (!cast.lanes.every((lane) => ledger.said.get(`${lane.name} 1`)?.fate === 'accepted')) {
     if (performance.now() > until) throw new Error('not everybody got a word out in 30 s')
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await sleep(50)
   }
 }
 
-/** Devices that are not linked any more, or under another address. */
+/** Devices that are not connected as what they were linked as, and would have to be linked again. */
 const findRepaired = async ({ devices }: Cast, sandbox: RunningSandbox): Promise<string[]> => {
   const { devices: companions } = await sandbox.call<{ devices: { jid: string }[] }>('GET', '/sandbox/devices')
   const known = new Set(companions.map(({ jid }) => jid))
-  const gone = devices.filter(({ jid }) => !known.has(jid)).map(({ name, jid }) => `${name} (${jid})`)
-  const extra = companions.length - devices.length + gone.length
-  return [...gone, ...Array.from({ length: Math.max(0, extra) }, () => 'a device more than was linked')]
+  const gone: string[] = []
+  for (const { name, jid, api } of devices) {
+    const { data } = await api.call<{ connected: boolean; error: string }>('GET', '/devices/me/status')
+    if (!known.has(jid) || !data.connected) gone.push(`${name} (${jid}): ${data.error || 'unlinked'}`)
+  }
+  const extra = companions.filter(({ jid }) => !devices.some((device) => device.jid === jid))
+  return [...gone, ...extra.map(({ jid }) => `${jid} was linked besides`)]
 }
 
 const readProblems = async (sandbox: RunningSandbox): Promise<readonly { kind: string; text: string }[]> =>

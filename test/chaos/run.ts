@@ -21,9 +21,12 @@ const read = (): Options | undefined => {
 
 const options = read()
 if (options) {
+  const stopping = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => stopping.abort(new Error(`stopped by ${signal}`)))
   const say = (line: string) => void (options.json ? process.stderr : process.stdout).write(`${line}\n`)
   try {
-    const report = await runChaos(options, say)
+    const report = await runChaos(options, say, stopping.signal)
     for (const line of describe(report)) say(line)
     process.stdout.write(`${JSON.stringify(figuresOf(report))}\n`)
     process.exitCode = passed(report) ? 0 : 1

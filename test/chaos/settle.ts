@@ -18,7 +18,8 @@ export interface Settling {
   readonly wire: Wire
   readonly weather: Weather
   readonly talking: AbortController
-  readonly talk: Promise<void>
+  /** Resolves when the last lane has its answer. */
+  readonly talked: Promise<void>
   /** Lets a half-open connection be noticed, while everybody talks on. */
   readonly thorough: boolean
   readonly say: (line: string) => void
@@ -31,11 +32,12 @@ export const settle = async ({
   wire,
   weather,
   talking,
-  talk,
+  talked,
   thorough,
   say,
 }: Settling): Promise<void> => {
-  await Promise.all(cast.devices.map(({ api }) => api.untilConnected(30_000)))
+  // one that does not come back is told of by the verdict
+  await Promise.allSettled(cast.devices.map(({ api }) => api.untilConnected(30_000)))
   if (thorough) {
     say('a connection falls silent for good; the gateway has to notice')
     await weather.disconnect(cast.devices[0]!.jid, 'half_open')
@@ -43,7 +45,8 @@ export const settle = async ({
     await sleep(2_000)
   }
   talking.abort()
-  await talk
+  await talked
+  say(`nobody talks any more; ${findMissing({ cast, ledger }).length} arrivals are still to come`)
   let missing = findMissing({ cast, ledger }).length
   let progressAt = performance.now()
   const patience = thorough ? HALF_OPEN_MS + STUCK_MS : STUCK_MS
