@@ -287,7 +287,7 @@ describe('linking', () => {
   })
 
   test('codes rotate, each is announced with its end, the last one ends the attempt as expired', async () => {
-    const shown = 900
+    const shown = 600
     await stage.restart({}, { qrLifetimeMs: shown })
     const phone = await stage.whatsapp.person('Lea')
     const device = await stage.newDevice()

@@ -137,7 +137,7 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       const seen = await slow.friend.message('across the restart')
       assert.deepEqual([seen.message_id, seen.copies], [sent.message_id, 1])
       const { device } = slow.linked
-      await device.event('message.status', { message_id: sent.message_id, status: 'server_ack' })
+      await device.event('message.status', { message_id: sent.message_id })
       await device.event('message.delivered', { message_id: sent.message_id })
     })
 
