@@ -20,6 +20,8 @@ export interface CampaignParts {
   readonly weather: Weather
   readonly dice: Dice
   readonly startLife: (trap: TrapPlan | undefined) => Life
+  /** Called before each life with the number of kills so far. */
+  readonly beforeLife: (kills: number) => Promise<void>
   readonly say: (line: string) => void
 }
 
@@ -50,6 +52,7 @@ export class Campaign {
     await first.kill()
     await this.#endLife()
     for (let aim = plan.shift(); aim !== undefined; aim = plan.shift()) {
+      await this.#parts.beforeLife(this.#lives)
       const hit = await this.#live(aim)
       // missed: in the place of a later kill at a random moment, so that the number of kills stays
       if (aim !== 'random' && !hit) {

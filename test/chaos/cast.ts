@@ -15,13 +15,13 @@ export interface Device {
   readonly jid: string
 }
 
-/** Everybody who takes part. */
+/** Everybody who takes part. Grows: see `addNewcomer`. */
 export interface Cast {
-  readonly people: ReadonlyMap<string, Person>
+  readonly people: Map<string, Person>
   readonly devices: readonly Device[]
   readonly lanes: readonly Lane[]
   /** Group addresses by chat name. */
-  readonly groups: ReadonlyMap<string, string>
+  readonly groups: Map<string, string>
 }
 
 const PEOPLE = ['Ada', 'Ben', 'Cleo', 'Dan', 'Eve', 'Finn'] as const
@@ -51,8 +51,6 @@ const PHONE_LANES: Readonly<Record<string, readonly string[]>> = {
 const EVENTS = ['message.received', 'message.undecryptable', 'message.status', 'connection.*']
 const ALL_EVENTS = ['message.*', 'connection.*']
 
-export const MEMBERS_OF_DEVICES: Readonly<Record<string, string>> = DEVICES
-
 /** Creates people, groups, devices and webhooks, and links the devices. */
 export const castAll = async (parts: {
   readonly sandbox: RunningSandbox
@@ -62,16 +60,10 @@ export const castAll = async (parts: {
 }): Promise<Cast> => {
   const { sandbox, gatewayUrl, adminSecret, receiverUrl } = parts
   const people = new Map<string, Person>()
-  for (const name of PEOPLE) {
-    const { phone } = await sandbox.call<{ phone: string }>('POST', '/sandbox/people', { name })
-    people.set(name, { name, phone })
-  }
+  for (const name of PEOPLE) people.set(name, await createPerson(sandbox, name))
   const groups = new Map<string, string>()
-  for (const [subject, members] of Object.entries(GROUPS)) {
-    const [creator, ...participants] = members.map((name) => people.get(name)!.phone)
-    const made = await sandbox.call<{ jid: string }>('POST', '/sandbox/groups', { subject, creator, participants })
-    groups.set(subject, made.jid)
-  }
+  for (const [subject, members] of Object.entries(GROUPS))
+    groups.set(subject, await createGroup(sandbox, people, subject, members))
   const { devices: apis } = await createDevices(gatewayUrl, adminSecret, Object.keys(DEVICES))
   const devices: Device[] = []
   for (const [index, [name, owner]] of Object.entries(DEVICES).entries()) {
@@ -87,6 +79,43 @@ export const castAll = async (parts: {
     devices.push({ name, owner, api, jid: scanned.device_jid })
   }
   return { people, devices, groups, lanes: makeLanes() }
+}
+
+/**
+ * Somebody whom no device knows yet, and a group that is as new: the first messages to and from both, with fresh keys,
+ * meet with the kills like all others. Answers their lanes.
+ */
+export const addNewcomer = async (sandbox: RunningSandbox, cast: Cast, number: number): Promise<Lane[]> => {
+  const name = `Guest ${number}`
+  const round = `round ${number}`
+  const members = ['Ada', 'Ben', 'Cleo', name]
+  cast.people.set(name, await createPerson(sandbox, name))
+  cast.groups.set(round, await createGroup(sandbox, cast.people, round, members))
+  const group: Chat = { name: round, members }
+  const withAda: Chat = { name: `Ada and ${name}`, members: ['Ada', name] }
+  return [
+    { name: `a1 to ${name}`, chat: withAda, by: 'api', sender: 'a1' },
+    { name: `a2 to ${round}`, chat: group, by: 'api', sender: 'a2' },
+    { name: `c1 to ${round}`, chat: group, by: 'api', sender: 'c1' },
+    { name: `${name} to Ada`, chat: withAda, by: 'phone', sender: name },
+    { name: `${name} to ${round}`, chat: group, by: 'phone', sender: name },
+  ]
+}
+
+const createPerson = async (sandbox: RunningSandbox, name: string): Promise<Person> => {
+  const { phone } = await sandbox.call<{ phone: string }>('POST', '/sandbox/people', { name })
+  return { name, phone }
+}
+
+const createGroup = async (
+  sandbox: RunningSandbox,
+  people: ReadonlyMap<string, Person>,
+  subject: string,
+  members: readonly string[],
+): Promise<string> => {
+  const [creator, ...participants] = members.map((name) => people.get(name)!.phone)
+  const { jid } = await sandbox.call<{ jid: string }>('POST', '/sandbox/groups', { subject, creator, participants })
+  return jid
 }
 
 const makeLanes = (): Lane[] => [

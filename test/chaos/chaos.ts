@@ -1,16 +1,16 @@
 import type { RunningSandbox } from '../../scripts/lib/sandbox.ts'
 import { Campaign } from './campaign.ts'
-import { type Cast, castAll } from './cast.ts'
+import { addNewcomer, type Cast, castAll } from './cast.ts'
 import { Dice } from './dice.ts'
 import { Ledger } from './ledger.ts'
 import type { Options } from './options.ts'
 import { KILLS_FOR_FULL_COVER, LEAST_HITS, planKills, WINDOWS, type Window } from './plan.ts'
 import { ChaosReceiver } from './receiver.ts'
-import { followPhones, Wire } from './sandbox-feeds.ts'
+import { PhoneFeeds, Wire } from './sandbox-feeds.ts'
 import { settle } from './settle.ts'
 import { sleep } from './sleep.ts'
 import { ADMIN_SECRET, openStage, type Stage } from './stage.ts'
-import { talk } from './traffic.ts'
+import { Traffic } from './traffic.ts'
 import { type Findings, judge } from './verdict.ts'
 import { Weather, type WeatherCounts } from './weather.ts'
 
@@ -25,6 +25,9 @@ export interface Report {
   /** Windows that were hit too seldom for the run to mean anything. */
   readonly uncovered: readonly Window[]
 }
+
+/** So often there is somebody new to talk to. */
+const KILLS_PER_GUEST = 5
 
 /** A kill takes some 3 s; a run that takes longer than this has stopped for a reason that waiting does not mend. */
 const limitOf = (kills: number): number => 300_000 + kills * 12_000
@@ -68,30 +71,41 @@ const perform = async (
   say(`seed ${options.seed}: ${cast.people.size} people, ${cast.devices.length} devices, ${cast.lanes.length} lanes`)
 
   const watching = new AbortController()
-  const talking = new AbortController()
   const wire = new Wire(sandbox)
   await wire.start(watching.signal)
-  const feeds = Promise.all([followPhones(sandbox, cast, ledger, watching.signal), wire.stopped])
-  const pauseMs = { least: 300, most: 1_500 }
-  const talked = talk({ cast, ledger, sandbox, gatewayUrl, dice, pauseMs }, talking.signal)
+  const phones = new PhoneFeeds(sandbox, ledger, watching.signal)
+  const traffic = new Traffic({ cast, ledger, sandbox, gatewayUrl, dice, pauseMs: { least: 300, most: 1_500 } })
   stack.defer(async () => {
-    talking.abort()
     watching.abort()
-    await Promise.allSettled([feeds, talked])
+    await Promise.allSettled([traffic.stop(), phones.stopped(), wire.stopped])
   })
+  for (const person of cast.people.values()) phones.follow(person)
+  for (const lane of cast.lanes) traffic.start(lane)
   await untilTalked(ledger, cast)
 
+  const broken = Promise.race([
+    phones.failure,
+    wire.stopped.then(() => Promise.reject(new Error('the wire log ended'))),
+  ])
+  broken.catch(() => undefined)
+  let guests = new AbortController()
+  const beforeLife = async (kills: number) => {
+    if (kills % KILLS_PER_GUEST !== 0) return
+    guests.abort()
+    guests = new AbortController()
+    const lanes = await addNewcomer(sandbox, cast, kills / KILLS_PER_GUEST + 1)
+    phones.follow([...cast.people.values()].at(-1)!)
+    for (const lane of lanes) traffic.start(lane, guests.signal)
+  }
   const weather = new Weather({ sandbox, cast, receiver, dice })
   const { startLife } = stage
-  const campaign = new Campaign({ sandbox, cast, wire, receiver, weather, dice, startLife, say })
-  const broken = feeds.then(() => Promise.reject(new Error('a feed of the sandbox ended')))
+  const campaign = new Campaign({ sandbox, cast, wire, receiver, weather, dice, startLife, beforeLife, say })
   await Promise.race([campaign.run(planKills(options.kills, dice), first), broken])
   say('the last life begins: what is under way must arrive')
   const last = startLife()
   await last.ready
   const thorough = options.kills >= KILLS_FOR_FULL_COVER
-  await Promise.race([settle({ cast, ledger, wire, weather, talking, talked, thorough, say }), broken])
-  broken.catch(() => undefined)
+  await Promise.race([settle({ cast, ledger, wire, weather, traffic, thorough, say }), broken])
   const repaired = await findRepaired(cast, sandbox)
   const problems = await readProblems(sandbox)
   const how = await last.stop()

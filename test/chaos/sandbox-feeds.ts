@@ -1,5 +1,5 @@
 import type { RunningSandbox } from '../../scripts/lib/sandbox.ts'
-import type { Cast, Person } from './cast.ts'
+import type { Person } from './cast.ts'
 import type { Ledger } from './ledger.ts'
 import { sleep } from './sleep.ts'
 
@@ -94,17 +94,42 @@ interface PhoneMessage {
   readonly text: string | null
 }
 
-/** Follows what each phone decrypts, into the ledger. Resolves when the signal has aborted. */
-export const followPhones = async (
-  sandbox: RunningSandbox,
-  cast: Cast,
-  ledger: Ledger,
-  signal: AbortSignal,
-): Promise<void> => {
-  const follow = async ({ name, phone }: Person) => {
+/** Follows what phones decrypt, into the ledger. */
+export class PhoneFeeds {
+  readonly #sandbox: RunningSandbox
+  readonly #ledger: Ledger
+  readonly #signal: AbortSignal
+  readonly #running: Promise<void>[] = []
+  readonly #failed = Promise.withResolvers<never>()
+
+  constructor(sandbox: RunningSandbox, ledger: Ledger, signal: AbortSignal) {
+    this.#sandbox = sandbox
+    this.#ledger = ledger
+    this.#signal = signal
+    this.#failed.promise.catch(() => undefined)
+  }
+
+  /** Rejects when a feed breaks off. */
+  get failure(): Promise<never> {
+    return this.#failed.promise
+  }
+
+  /** Resolves when the signal has aborted and nothing is read any more. */
+  async stopped(): Promise<void> {
+    await Promise.allSettled(this.#running)
+  }
+
+  follow(person: Person): void {
+    const running = this.#follow(person)
+    running.catch(this.#failed.reject)
+    this.#running.push(running)
+  }
+
+  async #follow({ name, phone }: Person): Promise<void> {
+    const ledger = this.#ledger
     let after = 0
-    while (!signal.aborted) {
-      const { messages } = await sandbox.call<{ messages: PhoneMessage[] }>(
+    while (!this.#signal.aborted) {
+      const { messages } = await this.#sandbox.call<{ messages: PhoneMessage[] }>(
         'GET',
         `/sandbox/people/${phone}/messages?after=${after}&wait_ms=1000`,
       )
@@ -115,5 +140,4 @@ export const followPhones = async (
       await sleep(50)
     }
   }
-  await Promise.all([...cast.people.values()].map(follow))
 }

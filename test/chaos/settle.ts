@@ -2,6 +2,7 @@ import type { Cast } from './cast.ts'
 import type { Ledger } from './ledger.ts'
 import type { Wire } from './sandbox-feeds.ts'
 import { sleep } from './sleep.ts'
+import type { Traffic } from './traffic.ts'
 import { findMissing } from './verdict.ts'
 import type { Weather } from './weather.ts'
 
@@ -17,25 +18,14 @@ export interface Settling {
   readonly ledger: Ledger
   readonly wire: Wire
   readonly weather: Weather
-  readonly talking: AbortController
-  /** Resolves when the last lane has its answer. */
-  readonly talked: Promise<void>
+  readonly traffic: Traffic
   /** Lets a half-open connection be noticed, while everybody talks on. */
   readonly thorough: boolean
   readonly say: (line: string) => void
 }
 
 /** The gateway lives on: waits until everything has arrived, or what is missing does not come any more. */
-export const settle = async ({
-  cast,
-  ledger,
-  wire,
-  weather,
-  talking,
-  talked,
-  thorough,
-  say,
-}: Settling): Promise<void> => {
+export const settle = async ({ cast, ledger, wire, weather, traffic, thorough, say }: Settling): Promise<void> => {
   // one that does not come back is told of by the verdict
   await Promise.allSettled(cast.devices.map(({ api }) => api.untilConnected(30_000)))
   if (thorough) {
@@ -44,8 +34,7 @@ export const settle = async ({
     weather.counts.half_open += 1
     await sleep(2_000)
   }
-  talking.abort()
-  await talked
+  await traffic.stop()
   say(`nobody talks any more; ${findMissing({ cast, ledger }).length} arrivals are still to come`)
   let missing = findMissing({ cast, ledger }).length
   let progressAt = performance.now()

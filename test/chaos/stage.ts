@@ -8,6 +8,7 @@ import { createTestDatabase, stopTestServer } from '../support/postgres.ts'
 import { buildGateway } from './build.ts'
 import { Life } from './life.ts'
 import type { Options } from './options.ts'
+import { makePatient } from './patient-sandbox.ts'
 import type { TrapPlan } from './preload/trap.ts'
 
 /** With durability taken out: how late a commit becomes what it says it is. */
@@ -57,7 +58,7 @@ export const openStage = async (options: Options, say: (line: string) => void): 
   opening.defer(async () => current?.kill())
   const opened = opening.move()
   return {
-    sandbox,
+    sandbox: makePatient(sandbox),
     gatewayUrl: `http://127.0.0.1:${port}`,
     startLife: (trap) => {
       current = new Life({ main: build.main, home, env, trap, log })

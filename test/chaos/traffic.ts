@@ -7,7 +7,7 @@ import { sleep } from './sleep.ts'
 /** Longer than the gateway's own ten seconds of waiting for an ack. */
 const REQUEST_LIMIT_MS = 25_000
 
-export interface Traffic {
+export interface TrafficParts {
   readonly cast: Cast
   readonly ledger: Ledger
   readonly sandbox: RunningSandbox
@@ -17,23 +17,48 @@ export interface Traffic {
   readonly pauseMs: { readonly least: number; readonly most: number }
 }
 
-/** All lanes talk, each one text after the other, until the signal; resolves when the last has its answer. */
-export const talk = async (traffic: Traffic, signal: AbortSignal): Promise<void> => {
-  const { cast, dice, pauseMs } = traffic
-  const run = async (lane: Lane) => {
+/** People and programs that talk: each lane says one text after the other. */
+export class Traffic {
+  readonly #parts: TrafficParts
+  readonly #end = new AbortController()
+  readonly #running = new Set<Promise<void>>()
+
+  constructor(parts: TrafficParts) {
+    this.#parts = parts
+  }
+
+  /** Lets a lane talk until the signal or the end of all traffic. */
+  start(lane: Lane, signal?: AbortSignal): void {
+    const end = signal ? AbortSignal.any([signal, this.#end.signal]) : this.#end.signal
+    const running = this.#run(lane, end)
+    this.#running.add(running)
+    void running.finally(() => this.#running.delete(running))
+  }
+
+  /** Nobody begins another text; resolves when the last has its answer. */
+  async stop(): Promise<void> {
+    this.#end.abort()
+    await Promise.all(this.#running)
+  }
+
+  async #run(lane: Lane, signal: AbortSignal): Promise<void> {
+    const { cast, dice, pauseMs } = this.#parts
     const address = addressOf(cast, lane)
     await sleep(dice.between(0, pauseMs.most), signal)
     while (!signal.aborted) {
-      const left =
-        lane.by === 'api' ? await callGateway(traffic, lane, address) : await writeOnPhone(traffic, lane, address)
+      const say = lane.by === 'api' ? callGateway : writeOnPhone
+      const left = await say(this.#parts, lane, address)
       await sleep(left ? dice.between(pauseMs.least, pauseMs.most) : 100, signal)
     }
   }
-  await Promise.all(cast.lanes.map(run))
 }
 
 /** One POST; false when the gateway was not there to take it. */
-const callGateway = async ({ cast, ledger, gatewayUrl }: Traffic, lane: Lane, address: string): Promise<boolean> => {
+const callGateway = async (
+  { cast, ledger, gatewayUrl }: TrafficParts,
+  lane: Lane,
+  address: string,
+): Promise<boolean> => {
   const said = ledger.say(lane)
   const { token } = cast.devices.find(({ name }) => name === lane.sender)!.api
   try {
@@ -59,7 +84,7 @@ const callGateway = async ({ cast, ledger, gatewayUrl }: Traffic, lane: Lane, ad
   }
 }
 
-const writeOnPhone = async ({ cast, ledger, sandbox }: Traffic, lane: Lane, to: string): Promise<boolean> => {
+const writeOnPhone = async ({ cast, ledger, sandbox }: TrafficParts, lane: Lane, to: string): Promise<boolean> => {
   const said: Said = ledger.say(lane)
   const { phone } = cast.people.get(lane.sender)!
   try {
