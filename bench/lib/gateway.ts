@@ -1,5 +1,5 @@
 import { fork, spawnSync } from 'node:child_process'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Pool } from 'undici'
 import { ADVANCED, attach, type ServerChild } from './child.ts'
@@ -9,7 +9,7 @@ import type { World } from './world.ts'
 const ROOT = join(import.meta.dirname, '..', '..')
 /** Another build can be measured: then nothing is built. */
 const DIST = process.env.BENCH_DIST
-const MAIN = join(ROOT, DIST ?? 'dist', 'main.js')
+const MAIN = resolve(ROOT, DIST ?? 'dist', 'main.js')
 
 /** The gateway as it is built, in a process of its own, with production's settings but for what a bench changes. */
 export interface Gateway extends AsyncDisposable {

@@ -22,6 +22,8 @@ export interface World extends AsyncDisposable {
   flow(request: FlowRequest): Promise<FlowResult>
   /** Resolves when so many companions are logged in; answers when the last of them was, ms on the monotonic clock. */
   untilActive(count: number, timeoutMs?: number): Promise<number>
+  /** Resolves when no companion is connected. */
+  untilNoneActive(): Promise<void>
   /** @throws when any client did what WhatsApp would not accept */
   assertNoProblems(): Promise<void>
 }
@@ -63,6 +65,8 @@ export const startWorld = async (): Promise<World> => {
       )
       return active.lastAt
     },
+    untilNoneActive: () =>
+      until(async () => (await child.ask<{ count: number }>('active')).count === 0, 60_000, 'all devices to be gone'),
     assertNoProblems: async () => {
       const problems = await child.ask<string[]>('problems')
       if (problems.length > 0) throw new Error(`${problems.length} problems: ${problems.slice(0, 5).join('\n')}`)
