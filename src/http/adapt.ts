@@ -5,10 +5,17 @@ import { AddressLimiter } from './address-limiter.ts'
 import { readMultipart, takesMultipart } from './bodies.ts'
 import { failureReader } from './failures.ts'
 import type { Guards } from './guards.ts'
-import { fingerprintOf, IDEMPOTENCY_KEY, type Idempotency, idempotencyKeyOf, REPLAYED } from './idempotency.ts'
+import {
+  FINGERPRINT,
+  fingerprintOf,
+  IDEMPOTENCY_KEY,
+  type Idempotency,
+  idempotencyKeyOf,
+  REPLAYED,
+} from './idempotency.ts'
 import type { LiveConnections } from './live.ts'
 import type { Replier } from './replier.ts'
-import type { AnyHandlerInput, AnyReply, AuthOf, Reply, RequestContext, Route } from './route.ts'
+import type { AnyHandlerInput, AnyReply, AuthOf, Reply, RequestContext, Route, UploadedFile } from './route.ts'
 import { inputCheck, replyCheck } from './validation.ts'
 
 export interface AdaptParts {
@@ -18,6 +25,8 @@ export interface AdaptParts {
   readonly live: LiveConnections
   readonly clock: Clock
   readonly bodyLimit: number
+  /** Where files of forms are written while they are worked on. */
+  readonly uploadFolder: string
   readonly baseUrl: string
   /** Tests only: a reply that misses its schema becomes a 500. */
   readonly validateReplies: boolean
@@ -32,11 +41,19 @@ export interface AdaptedRoute {
 class Context implements RequestContext {
   readonly baseUrl: string
   readonly messageId: string | undefined
+  readonly file: UploadedFile | undefined
   readonly #request: FastifyRequest
   readonly #reply: FastifyReply
   #controller: AbortController | undefined
 
-  constructor(request: FastifyRequest, reply: FastifyReply, baseUrl: string, messageId: string | undefined) {
+  constructor(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    baseUrl: string,
+    messageId: string | undefined,
+    file: UploadedFile | undefined,
+  ) {
+    this.file = file
     this.#request = request
     this.#reply = reply
     this.baseUrl = baseUrl
@@ -118,12 +135,18 @@ export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
     reply: FastifyReply,
     key: string,
     input: (messageId: string) => AnyHandlerInput,
-  ): void => {
+  ): Promise<void> => {
     const { deviceId } = (request.notes.auth as AuthOf['jwt']).device
-    const { params, query, body } = input('')
-    idempotency
+    const { params, query, body, request: context } = input('')
+    const file = context.file && { [FINGERPRINT]: `${context.file.sha256} ${context.file.fileName ?? ''}` }
+    return idempotency
       .run(
-        { deviceId, route: route.id, key, fingerprint: fingerprintOf({ params, query, body }) },
+        {
+          deviceId,
+          route: route.id,
+          key,
+          fingerprint: fingerprintOf({ params, query, body: file ? { body, file } : body }),
+        },
         // `route()` has seen to it that the reply is no raw one
         async (messageId) => (await route.handler(input(messageId))) as Reply<unknown>,
       )
@@ -131,7 +154,13 @@ export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
       .catch((thrown: unknown) => fail(request, reply, thrown))
   }
 
-  const run = (request: FastifyRequest, reply: FastifyReply, body: unknown, isForm: boolean): void => {
+  const run = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    body: unknown,
+    isForm: boolean,
+    file?: UploadedFile,
+  ): Promise<void> | undefined => {
     try {
       if (route.live) live.admit(request, route.live)
       if (checkParams) checkParams(request.params)
@@ -142,21 +171,30 @@ export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
         query: request.query,
         body,
         auth: request.notes.auth,
-        request: new Context(request, reply, baseUrl, messageId),
+        request: new Context(request, reply, baseUrl, messageId, file),
       })
       const key = route.idempotent ? keyOf(request) : undefined
-      if (key !== undefined) {
-        runOnce(request, reply, key, input)
-        return
-      }
+      if (key !== undefined) return runOnce(request, reply, key, input)
       const result = route.handler(input())
-      if (result instanceof Promise) {
-        result
+      if (result instanceof Promise)
+        return result
           .then((settled) => finish(request, reply, settled))
           .catch((thrown: unknown) => fail(request, reply, thrown))
-      } else finish(request, reply, result)
+      finish(request, reply, result)
     } catch (thrown) {
       fail(request, reply, thrown)
+    }
+    return undefined
+  }
+
+  /** A file on disk lives as long as whoever works on it, whether the caller waits or not. */
+  const runMultipart = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const options = { bodyLimit, rule: route.upload, folder: parts.uploadFolder }
+    const { fields, upload } = await readMultipart(request, options)
+    try {
+      await run(request, reply, fields, true, upload?.file)
+    } finally {
+      await upload?.[Symbol.asyncDispose]()
     }
   }
 
@@ -181,17 +219,17 @@ export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
     },
 
     handle: (request, reply) => {
-      if (route.body === undefined) return run(request, reply, undefined, false)
+      if (route.body === undefined) {
+        void run(request, reply, undefined, false)
+        return
+      }
       if (multipart && request.isMultipart()) {
-        readMultipart(request, bodyLimit).then(
-          (fields) => run(request, reply, fields, true),
-          (thrown: unknown) => fail(request, reply, thrown),
-        )
+        runMultipart(request, reply).catch((thrown: unknown) => fail(request, reply, thrown))
         return
       }
       const body = request.body ?? (route.bodyOptional === true ? {} : undefined)
       if (body === undefined) return fail(request, reply, new ParleyError('bad_request', 'a body is required'))
-      run(request, reply, body, request.notes.isForm)
+      void run(request, reply, body, request.notes.isForm)
     },
   }
 }

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../kernel/errors.ts'
 import { bodyTypesOf } from './bodies.ts'
 import { STATUS_OF } from './error-table.ts'
 import { type Json, Schemas } from './openapi-schemas.ts'
-import type { AuthKind, Route, RouteError } from './route.ts'
+import type { AuthKind, Route, RouteError, UploadRule } from './route.ts'
 
 /** An event as receivers get it: the schema and example are of the whole body that is posted to a webhook. */
 export interface DocumentedEvent {
@@ -187,11 +187,22 @@ const parametersOf = (route: Route, schemas: Schemas): Json[] => {
 const requestBodyOf = (route: Route, schemas: Schemas): Json | undefined => {
   if (!route.body) return undefined
   const schema = schemas.use(route.body, `${capital(route.id)}Body`)
-  const media = { schema, ...(route.bodyExample === undefined ? {} : { example: route.bodyExample }) }
+  const example = route.bodyExample === undefined ? {} : { example: route.bodyExample }
+  const media = { schema, ...example }
+  const form = route.upload ? { schema: withFile(schemas.plain(route.body), route.upload) } : media
   return {
     required: route.bodyOptional !== true,
-    content: Object.fromEntries(bodyTypesOf(route).map((type) => [type, media])),
+    content: Object.fromEntries(
+      bodyTypesOf(route).map((type) => [type, type === 'multipart/form-data' ? form : media]),
+    ),
   }
+}
+
+/** The body of a form: the fields, and the file in place of what JSON has instead. */
+const withFile = (body: Json, { what, maxBytes }: UploadRule): Json => {
+  const { url: _, base64: __, ...fields } = (body.properties ?? {}) as Record<string, Json>
+  const file = { type: 'string', format: 'binary', description: `${capital(what)}, at most ${maxBytes} bytes` }
+  return { type: 'object', required: ['file'], properties: { file, ...fields } }
 }
 
 const operationOf = (route: Route, schemas: Schemas): Json => {

@@ -1,13 +1,14 @@
+import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { ParleyError } from '../kernel/errors.ts'
+import { messageOf, type ParleyError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type { Cors, HeaderPairs } from './cors.ts'
 import { failureOf, writeSuccess } from './envelope.ts'
 import { retryAfterOf, statusOf } from './failures.ts'
 import './request-notes.ts'
-import type { RawReply, Reply, Route } from './route.ts'
+import type { RawReply, Reply, Route, StreamedBody } from './route.ts'
 
 /** Below this, compressing costs more than the bytes it saves (most replies fit one TCP segment anyway). */
 const GZIP_FROM = 2_048
@@ -100,9 +101,13 @@ export class Replier {
     reply: FastifyReply,
     status: number,
     contentType: string | undefined,
-    body: string | Uint8Array,
+    body: string | Uint8Array | StreamedBody,
     headers: HeaderPairs,
   ): void {
+    if (isStreamed(body)) {
+      this.#stream(request, reply, status, contentType, body, headers)
+      return
+    }
     if (body.length < GZIP_FROM || contentType === undefined || !COMPRESSIBLE.test(contentType)) {
       this.#write(request, reply, status, contentType, body, headers)
       return
@@ -143,6 +148,32 @@ export class Replier {
     this.log(request, status)
   }
 
+  #stream(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    status: number,
+    contentType: string | undefined,
+    body: StreamedBody,
+    headers: HeaderPairs,
+  ) {
+    const response = reply.raw
+    const head = this.headOf(request, headers)
+    if (this.#closing) head.push('connection', 'close')
+    head.push('content-type', contentType ?? 'application/octet-stream', 'content-length', String(body.length))
+    const done = () => this.log(request, status)
+    if (response.writableEnded || response.destroyed) return done()
+    response.writeHead(status, head)
+    if (request.method === 'HEAD') {
+      response.end()
+      return done()
+    }
+    pipeline(body.open(), response).then(done, (error: unknown) => {
+      // the head is out: all that is left is to break off, which tells the caller that it is not whole
+      this.#logger.info({ request_id: request.id, reason: messageOf(error) }, 'a reply was broken off')
+      done()
+    })
+  }
+
   /** Response headers that every reply has, with these. */
   headOf(request: FastifyRequest, headers: HeaderPairs): string[] {
     const head = [...this.#fixed, ...headers, 'x-request-id', request.id]
@@ -170,6 +201,9 @@ export class Replier {
     )
   }
 }
+
+const isStreamed = (body: string | Uint8Array | StreamedBody): body is StreamedBody =>
+  typeof body === 'object' && 'open' in body
 
 /** RFC 9110 section 12.5.3, as far as it matters: gzip is named and not ruled out by `q=0`. */
 const acceptsGzip = (header: string | string[] | undefined): boolean =>

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { Static, TObject, TOptional, TSchema } from 'typebox'
 import type { ErrorCode } from '../kernel/errors.ts'
 import type { ApiKeyRow, DeviceRow } from '../storage/index.ts'
@@ -31,10 +32,29 @@ export interface RequestContext {
   header(name: string): string | undefined
   /** The id for the message that this request sends, when it came with an Idempotency-Key; else choose one. */
   readonly messageId: string | undefined
+  /** The file that came with the form; it is gone when the reply has been given. */
+  readonly file: UploadedFile | undefined
   /** `http://host:port` as the caller wrote it, when it is well-formed. */
   readonly origin: string | undefined
   /** Path prefix under which the API is served: `` or `/api/v1`. */
   readonly baseUrl: string
+}
+
+/** A file on disk. */
+export interface UploadedFile {
+  readonly path: string
+  readonly size: number
+  /** Hex. */
+  readonly sha256: string
+  /** As the caller named it: any script, and never a path to be used. */
+  readonly fileName: string | undefined
+}
+
+/** That a route takes a file, in the form field `file`. */
+export interface UploadRule {
+  readonly maxBytes: number
+  /** For refusals: `an image`. */
+  readonly what: string
 }
 
 type StaticOf<S> = S extends TSchema ? Static<S> : undefined
@@ -55,10 +75,17 @@ export interface Reply<D> {
 export interface RawReply {
   readonly raw: {
     readonly contentType: string
-    readonly body: string | Uint8Array
+    readonly body: string | Uint8Array | StreamedBody
     readonly status?: number
     readonly headers?: Readonly<Record<string, string>>
   }
+}
+
+/** A body that is read from somewhere while it is sent. */
+export interface StreamedBody {
+  /** Bytes that `open` gives. */
+  readonly length: number
+  open(): Readable
 }
 
 export function ok(message: string): Reply<undefined>
@@ -69,7 +96,7 @@ export function ok<D>(message: string, data?: D): Reply<D | undefined> {
 
 export const raw = (
   contentType: string,
-  body: string | Uint8Array,
+  body: string | Uint8Array | StreamedBody,
   more: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
 ): RawReply => ({ raw: { contentType, body, ...more } })
 
@@ -144,6 +171,7 @@ interface RouteFacts {
    * became of that message when it was sent before.
    */
   readonly idempotent?: boolean
+  readonly upload?: UploadRule
   /** Calls per minute of one address; beyond that `rate_limited`. */
   readonly perMinutePerAddress?: number
   /** The reply goes on for as long as the caller stays: made by `liveRoute()`. */

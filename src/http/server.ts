@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock } from '../kernel/clock.ts'
 import { ParleyError } from '../kernel/errors.ts'
@@ -34,6 +36,8 @@ export interface HttpOptions {
   /** Addresses and CIDR blocks of proxies that are believed; empty = the socket peer is the caller. */
   readonly trustProxy: readonly string[]
   readonly adminSecret: string
+  /** Where files of forms are written while they are worked on; the system's folder when absent. */
+  readonly uploadFolder?: string
 }
 
 export interface HttpServerParts {
@@ -118,6 +122,7 @@ export const createHttpServer = async (parts: HttpServerParts): Promise<FastifyI
     idempotency: new Idempotency({ repository: parts.idempotency, clock, logger }),
     clock,
     bodyLimit,
+    uploadFolder: options.uploadFolder ?? join(tmpdir(), 'parley'),
     baseUrl,
     validateReplies: parts.validateReplies ?? false,
   }

@@ -1,9 +1,9 @@
-import type { Socket } from 'node:net'
-import { Agent, type buildConnector, type Dispatcher } from 'undici'
+import type { Agent, Dispatcher } from 'undici'
 import type { Clock } from '../kernel/clock.ts'
 import { messageOf } from '../kernel/errors.ts'
 import type { AddressGuard } from './address-guard.ts'
-import { type Dial, dial as dialDefault, untilConnected } from './dial.ts'
+import type { Dial } from './dial.ts'
+import { guardedAgent } from './guarded-agent.ts'
 import type { WebhookRequest } from './request.ts'
 
 /** What became of one attempt. */
@@ -27,9 +27,6 @@ export interface WebhookClient {
 
 /** From the start of an attempt to the end of the answer, connecting included. */
 const TOTAL_TIMEOUT_MS = 10_000
-const CONNECT_TIMEOUT_MS = 3_000
-/** Of the addresses of a name, at most these are tried. */
-const MAX_ADDRESSES = 3
 /** An answer is read to its end, so that the connection can be used again, but no further than this. */
 const MAX_ANSWER_BYTES = 64 * 1024
 const EXCERPT_BYTES = 1024
@@ -47,36 +44,14 @@ interface Dependencies {
  * redirects are answers like any other, no proxy of the environment is used, and an answer's size and time are bounded.
  */
 export class HttpWebhookClient implements WebhookClient, AsyncDisposable {
-  readonly #guard: AddressGuard
   readonly #clock: Clock
-  readonly #dial: Dial
   readonly #timeoutMs: number
   readonly #agent: Agent
 
-  constructor({ guard, clock, dial = dialDefault, totalTimeoutMs = TOTAL_TIMEOUT_MS }: Dependencies) {
-    this.#guard = guard
+  constructor({ guard, clock, dial, totalTimeoutMs = TOTAL_TIMEOUT_MS }: Dependencies) {
     this.#clock = clock
-    this.#dial = dial
     this.#timeoutMs = totalTimeoutMs
-    this.#agent = new Agent({
-      connect: (options, callback) => {
-        this.#connect(options).then(
-          (socket) => callback(null, socket),
-          (error: Error) => callback(error, null),
-        )
-      },
-      allowH2: false,
-      pipelining: 1,
-      // How many connections there are is the dispatcher's business.
-      connections: null,
-      keepAliveTimeout: 4_000,
-      keepAliveMaxTimeout: 60_000,
-      // One timer of ours covers the whole attempt.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connectTimeout: 0,
-      maxHeaderSize: 16 * 1024,
-    })
+    this.#agent = guardedAgent({ guard, clock, dial })
   }
 
   post(request: WebhookRequest): Promise<Answer> {
@@ -103,27 +78,6 @@ export class HttpWebhookClient implements WebhookClient, AsyncDisposable {
   /** Idle connections close, those in use are cut. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#agent.destroy()
-  }
-
-  async #connect({ hostname, port, protocol }: buildConnector.Options): Promise<Socket> {
-    const tls = protocol === 'https:'
-    const host = hostname.replace(/^\[|\]$/g, '')
-    const addresses = (await this.#guard.resolve(host)).slice(0, MAX_ADDRESSES)
-    let failure: unknown
-    for (const address of addresses) {
-      try {
-        const socket = this.#dial({
-          address,
-          port: port === '' ? (tls ? 443 : 80) : Number(port),
-          tlsName: tls ? host : undefined,
-        })
-        await untilConnected(socket, tls, CONNECT_TIMEOUT_MS, this.#clock)
-        return socket
-      } catch (error) {
-        failure = error
-      }
-    }
-    throw failure
   }
 }
 

@@ -1,0 +1,129 @@
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import type { Clock } from '../kernel/clock.ts'
+import { messageOf } from '../kernel/errors.ts'
+import type { Logger } from '../kernel/logger.ts'
+
+/** A file in the store, opened: it can be read although it may be evicted meanwhile. */
+export interface StoredFile {
+  readonly path: string
+  readonly size: number
+  read(range?: { readonly start: number; readonly end: number }): Readable
+}
+
+interface Entry {
+  readonly size: number
+  usedAt: number
+}
+
+const IDENTITY = /^[0-9a-f]{64}$/
+
+/**
+ * Decrypted media on disk, named by the identity of the file they came from (its key and hashes), so that the same file
+ * lies there once and nobody gets at one whose message he does not have. Above the cap, what was used longest ago goes.
+ */
+export class MediaStore {
+  readonly #folder: string
+  readonly #maxBytes: number
+  readonly #clock: Clock
+  readonly #logger: Logger
+  #entries: Promise<Map<string, Entry>> | undefined
+  #bytes = 0
+
+  constructor(deps: {
+    readonly folder: string
+    /** 0 = no cap. */
+    readonly maxBytes: number
+    readonly clock: Clock
+    readonly logger: Logger
+  }) {
+    this.#folder = deps.folder
+    this.#maxBytes = deps.maxBytes
+    this.#clock = deps.clock
+    this.#logger = deps.logger
+  }
+
+  /** Undefined when it is not there (any more). Counts as a use. */
+  async get(identity: string): Promise<StoredFile | undefined> {
+    const entries = await this.#load()
+    const entry = entries.get(identity)
+    if (!entry) return undefined
+    const path = this.#pathOf(identity)
+    const found = await stat(path).catch(() => undefined)
+    if (!found) {
+      entries.delete(identity)
+      this.#bytes -= entry.size
+      return undefined
+    }
+    entry.usedAt = this.#clock.now()
+    const now = new Date(entry.usedAt)
+    await utimes(path, now, now).catch((error: unknown) => {
+      this.#logger.debug({ reason: messageOf(error) }, 'the last use of a file was not noted')
+    })
+    return fileAt(path, found.size)
+  }
+
+  /** Takes a finished file into the store (it is moved) and makes room for it. */
+  async put(identity: string, from: string): Promise<StoredFile> {
+    if (!IDENTITY.test(identity)) throw new RangeError('a file is named by 64 hexadecimal digits')
+    const entries = await this.#load()
+    const path = this.#pathOf(identity)
+    await mkdir(join(this.#folder, identity.slice(0, 2)), { recursive: true })
+    await flush(from)
+    await rename(from, path)
+    const { size } = await stat(path)
+    this.#bytes += size - (entries.get(identity)?.size ?? 0)
+    entries.set(identity, { size, usedAt: this.#clock.now() })
+    await this.#evict(entries, identity)
+    return fileAt(path, size)
+  }
+
+  async #evict(entries: Map<string, Entry>, keep: string): Promise<void> {
+    if (this.#maxBytes === 0 || this.#bytes <= this.#maxBytes) return
+    const oldestFirst = [...entries].toSorted(([, a], [, b]) => a.usedAt - b.usedAt)
+    for (const [identity, { size }] of oldestFirst) {
+      if (this.#bytes <= this.#maxBytes) return
+      if (identity === keep) continue
+      entries.delete(identity)
+      this.#bytes -= size
+      await rm(this.#pathOf(identity), { force: true })
+    }
+  }
+
+  /** What earlier runs left: read once, when it is first needed. */
+  #load(): Promise<Map<string, Entry>> {
+    this.#entries ??= this.#scan()
+    return this.#entries
+  }
+
+  async #scan(): Promise<Map<string, Entry>> {
+    const entries = new Map<string, Entry>()
+    await mkdir(this.#folder, { recursive: true })
+    for (const file of await readdir(this.#folder, { recursive: true, withFileTypes: true })) {
+      if (!file.isFile() || !IDENTITY.test(file.name)) continue
+      const info = await stat(join(file.parentPath, file.name)).catch(() => undefined)
+      if (!info) continue
+      entries.set(file.name, { size: info.size, usedAt: info.mtimeMs })
+      this.#bytes += info.size
+    }
+    return entries
+  }
+
+  #pathOf(identity: string): string {
+    return join(this.#folder, identity.slice(0, 2), identity)
+  }
+}
+
+const fileAt = (path: string, size: number): StoredFile => ({
+  path,
+  size,
+  read: (range) => createReadStream(path, range),
+})
+
+/** A name in the store stands for a whole file, after a power cut too. */
+const flush = async (path: string): Promise<void> => {
+  await using file = await open(path, 'r+')
+  await file.sync()
+}
