@@ -9,7 +9,7 @@ import { until } from '../support/e2e/until.ts'
 import { startPostgres } from '../support/postgres.ts'
 
 /** How long the database is away; the issue asks for 30 s, which `OUTAGE_MS=30000` tries. */
-const OUTAGE_MS = Number(process.env.OUTAGE_MS ?? 5_000)
+const OUTAGE_MS = Number(process.env.OUTAGE_MS ?? 3_000)
 
 interface Outage {
   begin(): Promise<void>
@@ -36,8 +36,8 @@ const tryOutage = async (stage: Stage, outage: Outage): Promise<void> => {
       await setTimeout(40)
     }
   }
-  const sendOne = async (text: string): Promise<void> => {
-    const headers = { 'idempotency-key': newUuid() }
+  const sendOne = async (text: string, key = newUuid()): Promise<void> => {
+    const headers = { 'idempotency-key': key }
     await until(
       `${text} is taken`,
       async () => {
@@ -49,37 +49,52 @@ const tryOutage = async (stage: Stage, outage: Outage): Promise<void> => {
       },
       OUTAGE_MS + 60_000,
     )
-    texts.push(text)
+    if (text.startsWith('out ')) texts.push(text)
   }
   const send = async () => {
     for (let count = 0; !over; count++) await sendOne(`out ${count}`)
   }
+  const goAway = async () => {
+    await outage.begin()
+    try {
+      await checkOutage()
+    } finally {
+      await outage.end()
+    }
+    await setTimeout(1_000)
+  }
+  const checkOutage = async () => {
+    const refused = await until(
+      'a send is refused',
+      async () => {
+        const answer = await ada.device.call('POST', `/chats/${cleo.number}/messages`, {
+          headers: { 'idempotency-key': 'tried-while-it-was-away' },
+          body: { text: 'urgent' },
+        })
+        return answer.status !== 200 && answer
+      },
+      OUTAGE_MS + 10_000,
+    )
+    assert.deepEqual([refused.status, refused.data.error_code], [503, 'storage_unavailable'])
+    assert.match(refused.headers.get('retry-after') ?? '', /^[1-9]\d*$/)
+    await setTimeout(OUTAGE_MS)
+    // nothing was acknowledged that is not stored: WhatsApp keeps it
+    const waiting = async () => (await ben.phone.companions()).find(({ jid }) => jid === ben.jid)!.queue_length
+    await until('WhatsApp keeps what comes in', async () => (await waiting()) > 0)
+  }
   const traffic = Promise.all([write(), send()])
-  await setTimeout(700)
+  try {
+    await setTimeout(700)
+    await goAway()
+  } finally {
+    over = true
+    await traffic
+  }
 
-  await outage.begin()
-  const away = await until(
-    'a read is refused',
-    async () => {
-      const answer = await ada.device.call('GET', '/messages/3EB0NONE')
-      return answer.status === 503 && answer
-    },
-    OUTAGE_MS + 10_000,
-  )
-  assert.match(away.headers.get('retry-after') ?? '', /^[1-9]\d*$/)
-  assert.equal(away.data.error_code, 'storage_unavailable')
-  await setTimeout(OUTAGE_MS)
-  // nothing was acknowledged that is not stored: WhatsApp keeps it
-  const waiting = async () => (await ben.phone.companions()).find(({ jid }) => jid === ben.jid)!.queue_length
-  await until('WhatsApp keeps what comes in', async () => (await waiting()) > 0)
-  await outage.end()
-
-  await setTimeout(1_000)
-  over = true
-  await traffic
+  await sendOne('urgent', 'tried-while-it-was-away')
+  await cleo.message('urgent')
   for (const answer of refusals)
     assert.ok([503, 409].includes(answer.status), `a send was refused with ${answer.status}: ${answer.text}`)
-  assert.ok(refusals.some(({ status, headers }) => status === 503 && headers.has('retry-after')))
 
   const received = () => [ada, ben].flatMap(({ device }) => device.events('message.received'))
   await until(

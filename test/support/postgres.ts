@@ -5,6 +5,7 @@ import { chownSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statS
 import { createServer } from 'node:net'
 import { arch, platform, tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 
 /**
@@ -15,6 +16,10 @@ import pg from 'pg'
 export interface PostgresServer {
   /** `postgres://parley@127.0.0.1:PORT/postgres`: a superuser. */
   readonly url: string
+  /** Shuts the server down, cutting every connection; its data and port stay. */
+  halt(): Promise<void>
+  /** Starts it again. */
+  resume(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -27,7 +32,17 @@ export const startPostgres = async (): Promise<PostgresServer> => {
     const data = join(folder, 'data')
     await runInitdb(native, data, user)
     const [server, port] = await startOnFreePort(native, data, folder, user)
-    return { url: `postgres://parley@127.0.0.1:${port}/postgres`, stop: () => stopServer(server, folder) }
+    const servers = [server]
+    return {
+      url: `postgres://parley@127.0.0.1:${port}/postgres`,
+      halt: () => haltServer(data),
+      resume: async () => {
+        servers.push(await start(native, data, folder, port, user))
+      },
+      stop: async () => {
+        for (const one of servers) await stopServer(one, folder)
+      },
+    }
   } catch (error) {
     rmSync(folder, { recursive: true, force: true })
     throw error
@@ -199,6 +214,13 @@ const stopServer = async (server: ChildProcess, folder: string): Promise<void> =
     await closed
   }
   rmSync(folder, { recursive: true, force: true })
+}
+
+/** SIGINT: PostgreSQL's fast shutdown, which rolls back what is open. It takes its pid file away as the last thing. */
+const haltServer = async (data: string): Promise<void> => {
+  const file = join(data, 'postmaster.pid')
+  process.kill(Number(readFileSync(file, 'utf8').split('\n')[0]), 'SIGINT')
+  while (existsSync(file)) await setTimeout(20)
 }
 
 const collect = (child: ChildProcess): (() => string) => {
