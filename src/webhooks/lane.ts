@@ -4,7 +4,7 @@ import type { Logger } from '../kernel/logger.ts'
 import type { DeliveryRepository, DueDelivery } from '../storage/index.ts'
 import { Circuit } from './circuit.ts'
 import type { Answer, WebhookClient } from './client.ts'
-import { ownDelayMs, type RetryPolicy, resultOf, retryAfterMs, tooOld, verdictOf } from './outcome.ts'
+import { describeAnswer, ownDelayMs, type RetryPolicy, resultOf, retryAfterMs, tooOld, verdictOf } from './outcome.ts'
 import { buildRequest } from './request.ts'
 import type { Settler } from './settler.ts'
 import { SLOW_AFTER_MS, type Slot, type Slots } from './slots.ts'
@@ -193,7 +193,7 @@ export class Lane {
       ? resultOf({ delivery, subscription, answer, now, notBefore: this.#learn(answer, item, generation, now) }, policy)
       : tooOld(delivery)
     if (result.state === 'success') health.delivered(this.webhookId)
-    else if (answer) health.failed(this.webhookId, result.lastError)
+    else if (answer) health.failed(this.webhookId, describeAnswer(answer, subscription))
     settler.add(result, () => {
       this.#busy.delete(keyOf(item))
       if (result.state === 'pending') this.#delayed = true
