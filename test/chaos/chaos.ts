@@ -74,7 +74,7 @@ const perform = async (
   const wire = new Wire(sandbox)
   await wire.start(watching.signal)
   const phones = new PhoneFeeds(sandbox, ledger, watching.signal)
-  const traffic = new Traffic({ cast, ledger, sandbox, gatewayUrl, dice, pauseMs: { least: 300, most: 1_500 } })
+  const traffic = new Traffic({ cast, ledger, sandbox, gatewayUrl, dice, pauseMs: { least: 500, most: 2_500 } })
   stack.defer(async () => {
     watching.abort()
     await Promise.allSettled([traffic.stop(), phones.stopped(), wire.stopped])
