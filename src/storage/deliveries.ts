@@ -139,6 +139,10 @@ const redriveOne = sql(
      select 1 from events e where e.device_id = deliveries.device_id and e.sequence = deliveries.sequence)
    returning id`,
 )
+const hastenAll = sql(
+  'deliveries_hasten',
+  `update deliveries set next_attempt_at = ? where webhook_id = ? and state = 'pending' and next_attempt_at > ?`,
+)
 const countOfWebhook = sql(
   'deliveries_stats_of',
   `select (select count(*) from deliveries where webhook_id = ? and state = 'pending') as pending,
@@ -247,6 +251,10 @@ export class DeliveryStore implements DeliveryRepository {
         if (yield* queryOne(redriveOne, now, now, now, id, webhookId)) done.push(id)
       return done
     })
+  }
+
+  async hasten(webhookId: number, now: number): Promise<void> {
+    await this.#database.write(() => query(hastenAll, now, webhookId, now))
   }
 
   async statsOf(webhookId: number, window: number): Promise<WebhookStats> {

@@ -166,6 +166,10 @@ export class MemoryDeliveries implements DeliveryRepository {
     return dead.slice(0, limit).map(({ row }) => row.id)
   }
 
+  async hasten(webhookId: number, now: number): Promise<void> {
+    for (const stored of this.#pending(webhookId)) stored.nextAttemptAt = Math.min(stored.nextAttemptAt, now)
+  }
+
   async statsOf(webhookId: number, window: number): Promise<WebhookStats> {
     const own = [...this.#stored.values()].map(({ row }) => row).filter((row) => row.webhookId === webhookId)
     const pending = own.filter(({ state }) => state === 'pending')

@@ -86,7 +86,10 @@ export class WebhookService {
     const row = found(await storage.webhooks.update(deviceId, id, change, clock.now()), id)
     subscriptions.set(row)
     const moved = row.url !== before.url
-    if (moved) await this.#unpause(id)
+    if (moved) {
+      await this.#unpause(id)
+      await storage.deliveries.hasten(id, clock.now())
+    }
     dispatcher.changed(id, { moved })
   }
 
@@ -171,6 +174,7 @@ export class WebhookService {
   async resume(deviceId: Owner, id: number): Promise<boolean> {
     await this.get(deviceId, id)
     const resumed = await this.#unpause(id)
+    await this.#parts.storage.deliveries.hasten(id, this.#parts.clock.now())
     this.#parts.dispatcher.changed(id, { moved: true })
     return resumed
   }

@@ -104,6 +104,8 @@ export interface DeliveryRepository {
    * whose event is gone stay. Answers their ids.
    */
   redrive(webhookId: number, ids: readonly number[] | undefined, now: number, limit: number): Promise<readonly number[]>
+  /** What waits for a time is due now. */
+  hasten(webhookId: number, now: number): Promise<void>
   /** Of one webhook; `finished` up to `window`. */
   statsOf(webhookId: number, window: number): Promise<WebhookStats>
   /** Deletes finished deliveries older than this. */

@@ -91,6 +91,33 @@ onEachDatabase((database) => {
     assert.deepEqual(await deliveries.redrive(webhook, undefined, now, 10), [])
   })
 
+  test('what waits for a time can be made due at once', async () => {
+    const { deliveries, events } = database.storage
+    const device = await database.addDevice()
+    const webhook = await addWebhook(device)
+    await events.append(device, [eventFor([webhook], 'one')])
+    const [one] = await due(webhook)
+    const later = database.clock.now() + 60_000
+    await deliveries.settle(
+      [
+        {
+          id: one!.delivery.id,
+          state: 'pending',
+          attemptCount: 1,
+          refusalCount: 0,
+          lastError: 'no answer',
+          lastStatusCode: undefined,
+          lastLatencyMs: undefined,
+          nextAttemptAt: later,
+        },
+      ],
+      database.clock.now(),
+    )
+    assert.deepEqual([await due(webhook), await deliveries.nextDue(webhook, database.clock.now())], [[], later])
+    await deliveries.hasten(webhook, database.clock.now())
+    assert.equal((await due(webhook)).length, 1)
+  })
+
   test('a dead letter whose event is gone is shown without it and stays', async () => {
     const { deliveries, events } = database.storage
     const device = await database.addDevice()

@@ -2,6 +2,7 @@ import { ParleyError } from '../../../src/kernel/errors.ts'
 import type {
   ApiKeyRepository,
   ApiKeyRow,
+  ChatRepository,
   DeliveryRepository,
   DeliveryStats,
   DescribedMessage,
@@ -216,7 +217,7 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
   }
 
   /** What the API reads of deliveries: their log is empty here. */
-  readonly deliveries: Pick<DeliveryRepository, 'logs' | 'stats' | 'deadLetters' | 'redrive' | 'statsOf'> = {
+  readonly deliveries: Pick<DeliveryRepository, 'logs' | 'stats' | 'deadLetters' | 'redrive' | 'hasten' | 'statsOf'> = {
     deadLetters: async () => {
       this.#execute()
       return []
@@ -225,6 +226,7 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
       this.#execute()
       return []
     },
+    hasten: async () => this.#execute(),
     statsOf: async () => {
       this.#execute()
       return { pending: 0, oldestPendingAt: undefined, deadLetters: 0, finished: [] }
@@ -241,7 +243,30 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
 
   /** Messages by id, as `describe` answers them. */
   readonly messageStates = new Map<string, DescribedMessage | 'ambiguous'>()
-  readonly messages: Pick<MessageRepository, 'describe'> = {
+  /** No chat is known; the area's tests run on real databases. */
+  readonly chats: ChatRepository = {
+    find: async () => {
+      this.#execute()
+      return undefined
+    },
+    list: async () => {
+      this.#execute()
+      return []
+    },
+    history: async () => [],
+    unread: async () => [],
+    markRead: async () => undefined,
+    votes: async () => [],
+    setDisappearing: async () => undefined,
+  }
+  readonly messages: Pick<MessageRepository, 'describe' | 'find'> = {
+    find: async (_, messageId, chat) => {
+      this.#execute()
+      const found = this.messageStates.get(messageId)
+      return typeof found === 'object' && (chat === undefined || found.message.chat === chat)
+        ? found.message
+        : undefined
+    },
     describe: async (_, messageId, chat) => {
       this.#execute()
       const found = this.messageStates.get(messageId)
