@@ -31,6 +31,7 @@ export const describe = ({ findings, weather, problems, windows, uncovered }: Re
   ...show('undecryptable', findings.undecryptable),
   ...show('linked again', findings.repaired),
   ...show('refused, and yet sent', findings.ghosts),
+  ...show('no status told', findings.untold),
   `around it: ${pairs(weather)}`,
   `problems that the service logged: ${pairs(problems) || 'none'}`,
   `kills that verifiably fell into a window: ${pairs(windows)}`,

@@ -48,7 +48,10 @@ const verdict = (undecryptable: string[] = []): Findings =>
   judge({
     cast,
     ledger,
-    receiver: { undecryptable: new Set(undecryptable) } as unknown as ChaosReceiver,
+    receiver: {
+      undecryptable: new Set(undecryptable),
+      statuses: new Map([['a1 M1', ['server_ack']]]),
+    } as unknown as ChaosReceiver,
     wire: { entries } as unknown as Wire,
     unopened: [],
     repaired: [],
@@ -109,6 +112,12 @@ test('order is by first arrival, at phones and at devices', () => {
   everywhere(second, 'M2')
   everywhere(first, 'M1')
   assert.deepEqual(counts(verdict()), [2, 6, 0, 0, 3])
+})
+
+test('an accepted text without a status is told of', () => {
+  say('accepted', 'M1')
+  say('accepted', 'M2')
+  assert.deepEqual(verdict().untold, ['"a1 to Ben 2"'])
 })
 
 test('each message that could not be opened counts', () => {

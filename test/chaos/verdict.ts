@@ -19,6 +19,8 @@ export interface Findings {
   readonly repaired: readonly string[]
   /** Answered with a refusal, and yet under way. */
   readonly ghosts: readonly string[]
+  /** Accepted over HTTP, and no `message.status` ever told that WhatsApp has it. */
+  readonly untold: readonly string[]
 }
 
 interface Place {
@@ -71,6 +73,10 @@ export const judge = (judged: Judged): Findings => {
     ghosts: said
       .filter(({ fate, text }) => fate === 'refused' && arrived.has(text))
       .map(({ text, code }) => `"${text}" (${code})`),
+    untold: said
+      .filter(({ lane, fate }) => lane.by === 'api' && fate === 'accepted')
+      .filter(({ lane, messageId }) => !receiver.statuses.has(`${lane.sender} ${messageId}`))
+      .map(({ text }) => `"${text}"`),
   }
 }
 
