@@ -14,6 +14,34 @@ export interface SeenMessage {
   readonly push_name: string | null
   readonly quoted_message_id: string | null
   readonly copies: number
+  readonly media: SeenFile | null
+  /** The card of a link. */
+  readonly link: {
+    readonly url: string
+    readonly title: string | null
+    readonly description: string | null
+    readonly thumbnail_base64: string | null
+  } | null
+}
+
+/** The file of a message, as the phone has opened it. */
+export interface SeenFile {
+  readonly kind: string
+  readonly mimetype: string
+  readonly sha256: string | null
+  readonly size: number
+  readonly width: number | null
+  readonly height: number | null
+  readonly seconds: number | null
+  readonly waveform: readonly number[] | null
+  readonly voice_note: boolean
+  readonly view_once: boolean
+  readonly animated: boolean
+  readonly caption: string | null
+  readonly file_name: string | null
+  readonly thumbnail_base64: string | null
+  readonly direct_path: string
+  readonly fault: string | null
 }
 
 export interface SeenReceipt {
@@ -64,6 +92,23 @@ export class Phone {
       ...(quoted === undefined ? {} : { quoted_message_id: quoted }),
     })
     return message_id
+  }
+
+  /** Sends a file, encrypted as an app does it. Answers the message id. */
+  async sendFile(to: Phone | string, fields: Readonly<Record<string, unknown>>): Promise<string> {
+    const { message_id } = await this.call<{ message_id: string }>('POST', '/send-media', {
+      to: typeof to === 'string' ? to : to.number,
+      ...fields,
+    })
+    return message_id
+  }
+
+  /** The decrypted file of a message. */
+  async file(messageId: string): Promise<Buffer> {
+    const path = `/sandbox/people/${this.number}/messages/${messageId}/media`
+    const response = await fetch(`${this.#sandbox.http}${path}`)
+    if (!response.ok) throw new Error(`${path} answered ${response.status}: ${await response.text()}`)
+    return Buffer.from(await response.arrayBuffer())
   }
 
   read(chat: Phone | string, ...messageIds: readonly string[]): Promise<unknown> {

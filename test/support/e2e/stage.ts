@@ -122,6 +122,8 @@ export class Stage implements AsyncDisposable {
       WHATSAPP_DATASTORE_URI: this.#databaseUri,
       WHATSAPP_WEB_URL: this.whatsapp.process.ws,
       WHATSAPP_NOISE_ROOT: this.whatsapp.process.noiseRoot,
+      ...(this.whatsapp.process.https ? { WHATSAPP_MEDIA_ORIGIN: this.whatsapp.process.https } : {}),
+      MEDIA_STORE_DIR: join(this.home, 'media'),
       ...this.#options.env,
     }
   }
