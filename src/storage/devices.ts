@@ -1,4 +1,5 @@
 import type { Kysely, Selectable, Updateable } from 'kysely'
+import { isParleyError } from '../kernel/errors.ts'
 import { queryBuilder, run, runOne } from './build.ts'
 import { type Database, queryOne, sqlPair } from './database.ts'
 import { forgetDeliveries } from './deliveries.ts'
@@ -13,6 +14,9 @@ const lockApiKey = sqlPair('api_keys_lock', {
   sqlite: 'select max_devices, is_active from api_keys where id = ?',
   postgres: 'select max_devices, is_active from api_keys where id = ? for no key update',
 })
+
+/** No proxy has this scheme, so nothing connects through it. */
+const DAMAGED_PROXY = 'damaged:'
 
 const proxyOf = (deviceId: string) => rowIdentity('devices', deviceId, 'proxy_url', '')
 
@@ -136,6 +140,16 @@ export class DeviceStore implements DeviceRepository {
     }, deviceId)
   }
 
+  /** One that does not open must cost this device its connection, and not send it out without a proxy. */
+  #openProxy(deviceId: string, sealed: Uint8Array): string {
+    try {
+      return this.#keyring.openText(sealed, proxyOf(deviceId))
+    } catch (error) {
+      if (!isParleyError(error, 'data_damaged')) throw error
+      return DAMAGED_PROXY
+    }
+  }
+
   #toRow(row: Selectable<DeviceTable>): DeviceRow {
     return {
       deviceId: row.device_id,
@@ -147,7 +161,7 @@ export class DeviceStore implements DeviceRepository {
       status: row.status as DeviceStatus,
       statusReason: row.status_reason ?? undefined,
       tokenVersion: row.token_version,
-      proxyUrl: row.proxy_url ? this.#keyring.openText(row.proxy_url, proxyOf(row.device_id)) : undefined,
+      proxyUrl: row.proxy_url ? this.#openProxy(row.device_id, row.proxy_url) : undefined,
       createdAt: row.created_at,
       lastActiveAt: row.last_active_at ?? undefined,
     }

@@ -1,5 +1,5 @@
 import type { Kysely, Selectable, SelectQueryBuilder } from 'kysely'
-import { ParleyError } from '../kernel/errors.ts'
+import { isParleyError, ParleyError } from '../kernel/errors.ts'
 import { queryBuilder, run, runOne } from './build.ts'
 import type { Database } from './database.ts'
 import { lockDevice } from './device-lock.ts'
@@ -129,6 +129,20 @@ export class WebhookStore implements WebhookRepository {
     }
   }
 
+  /** What does not open makes this webhook inactive: nothing may go out unsigned, and the others are not concerned. */
+  #open(row: Selectable<WebhookTable>): Pick<WebhookRow, 'secret' | 'headers'> & { readonly active?: false } {
+    const deviceId = row.device_id ?? undefined
+    try {
+      return {
+        secret: this.#keyring.openText(row.secret, secretOf(deviceId, row.id)),
+        headers: JSON.parse(this.#keyring.openText(row.headers, headersOf(deviceId, row.id))),
+      }
+    } catch (error) {
+      if (!isParleyError(error, 'data_damaged')) throw error
+      return { secret: '', headers: {}, active: false }
+    }
+  }
+
   #toRow(row: Selectable<WebhookTable>): WebhookRow {
     const deviceId = row.device_id ?? undefined
     return {
@@ -137,8 +151,7 @@ export class WebhookStore implements WebhookRepository {
       url: row.url,
       events: JSON.parse(row.events) as string[],
       active: Boolean(row.active),
-      secret: this.#keyring.openText(row.secret, secretOf(deviceId, row.id)),
-      headers: JSON.parse(this.#keyring.openText(row.headers, headersOf(deviceId, row.id))),
+      ...this.#open(row),
       failingSince: row.failing_since ?? undefined,
       pausedAt: row.paused_at ?? undefined,
       createdAt: row.created_at,
