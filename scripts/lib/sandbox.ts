@@ -7,6 +7,8 @@ export interface RunningSandbox extends AsyncDisposable {
   /** WebSocket address for `WHATSAPP_WEB_URL`. */
   readonly ws: string
   readonly http: string
+  /** With `--tls-port` only; also for `WHATSAPP_MEDIA_ORIGIN`. */
+  readonly https: string | undefined
   /** Hex, for `WHATSAPP_NOISE_ROOT`. */
   readonly noiseRoot: string
   readonly people: readonly { readonly name: string; readonly phone: string }[]
@@ -19,7 +21,7 @@ const root = join(import.meta.dirname, '..', '..')
 export const startSandboxProcess = async (args: readonly string[] = ['--port', '0']): Promise<RunningSandbox> => {
   const program = await startProgram({
     module: join(root, 'sandbox', 'src', 'main.ts'),
-    args: ['--no-tls', ...args],
+    args: args.includes('--tls-port') ? args : ['--no-tls', ...args],
     cwd: root,
     env: {},
     isReady: (line) => line.startsWith('{') && line.includes('"ready":true'),
@@ -27,6 +29,7 @@ export const startSandboxProcess = async (args: readonly string[] = ['--port', '
   const facts = JSON.parse(program.readyLine) as {
     ws: string
     http: string
+    https?: string
     noise_root: string
     people: { name: string; phone: string }[]
   }
@@ -34,6 +37,7 @@ export const startSandboxProcess = async (args: readonly string[] = ['--port', '
     program,
     ws: facts.ws,
     http: facts.http,
+    https: facts.https,
     noiseRoot: facts.noise_root,
     people: facts.people,
     call: <T>(method: string, path: string, body?: unknown) => callSandbox<T>(facts.http, method, path, body),

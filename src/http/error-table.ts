@@ -19,6 +19,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   // What is asked for
   not_found: 404,
   gone: 410,
+  range_not_satisfiable: 416,
   conflict: 409,
   in_flight: 409,
   not_linked: 409,

@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'idempotency_mismatch' // an idempotency key used with another request
   | 'rate_limited' // `retryAfterSeconds` says when again
   | 'gone'
+  | 'range_not_satisfiable' // the part of a file that was asked for does not exist
   | 'upgrade_required' // only over a WebSocket
   | 'not_supported' // the engine cannot do this
   | 'whatsapp_refused' // WhatsApp answered with an error; `data.whatsapp_code`

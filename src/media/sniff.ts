@@ -1,5 +1,4 @@
 import { open } from 'node:fs/promises'
-import { fileTypeFromFile } from 'file-type'
 
 /** What a file is by its content, whatever its sender calls it. */
 export interface Sniffed {
@@ -13,6 +12,8 @@ const UNKNOWN: Sniffed = { mimetype: 'application/octet-stream', extension: 'bin
 const PROBE_BYTES = 8192
 
 export const sniff = async (path: string): Promise<Sniffed> => {
+  // loaded with the first file: a gateway that only writes texts does without
+  const { fileTypeFromFile } = await import('file-type')
   const found = await fileTypeFromFile(path)
   if (found) return { mimetype: ALIASES[found.mime] ?? found.mime, extension: found.ext }
   return (await isText(path)) ? { mimetype: 'text/plain', extension: 'txt' } : UNKNOWN
