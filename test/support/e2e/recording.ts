@@ -44,8 +44,11 @@ const append = (record: RecordedCall | RecordedEvent): void => {
   const line = JSON.stringify(record)
   if (seen.has(line)) return
   seen.add(line)
-  appendFileSync(PATH, `${line}\n`)
+  appendFileSync(PATH, `${JSON.stringify({ ...record, at: Date.now() })}\n`)
 }
+
+/** Process ids come again: what is older belongs to another run. No run takes as long. */
+const RUN_MS = 30 * 60_000
 
 /** Everything recorded by this run so far. */
 export const readRecording = (): readonly (RecordedCall | RecordedEvent)[] =>
@@ -53,7 +56,8 @@ export const readRecording = (): readonly (RecordedCall | RecordedEvent)[] =>
     ? readFileSync(PATH, 'utf8')
         .trimEnd()
         .split('\n')
-        .map((line) => JSON.parse(line) as RecordedCall | RecordedEvent)
+        .map((line) => JSON.parse(line) as (RecordedCall | RecordedEvent) & { readonly at: number })
+        .filter(({ at }) => at > Date.now() - RUN_MS)
     : []
 
 /** For the last test of the run. */
