@@ -224,7 +224,12 @@ export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
         return
       }
       if (multipart && request.isMultipart()) {
-        runMultipart(request, reply).catch((thrown: unknown) => fail(request, reply, thrown))
+        runMultipart(request, reply).catch((thrown: unknown) => {
+          fail(request, reply, thrown)
+          // answered already; what still comes is let go, so that the next request on the connection is heard
+          request.raw.unpipe()
+          request.raw.resume()
+        })
         return
       }
       const body = request.body ?? (route.bodyOptional === true ? {} : undefined)
