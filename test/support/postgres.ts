@@ -1,7 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chownSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { arch, platform, tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
@@ -32,15 +42,18 @@ export const startPostgres = async (): Promise<PostgresServer> => {
     const data = join(folder, 'data')
     await runInitdb(native, data, user)
     const [server, port] = await startOnFreePort(native, data, folder, user)
+    writeFileSync(join(folder, 'started'), '')
     const servers = [server]
     return {
       url: `postgres://parley@127.0.0.1:${port}/postgres`,
       halt: () => haltServer(data),
       resume: async () => {
-        servers.push(await start(native, data, folder, port, user))
+        servers.push(await startAgain(() => start(native, data, folder, port, user, join(folder, 'none'))))
       },
       stop: async () => {
-        for (const one of servers) await stopServer(one, folder)
+        // the first one's guard removes the folder
+        for (const one of servers.toReversed()) await stopServer(one)
+        rmSync(folder, { recursive: true, force: true })
       },
     }
   } catch (error) {
@@ -177,16 +190,25 @@ const startOnFreePort = async (
 
 /**
  * A shell stands between: `cat` ends when our end of the pipe closes, however we end, and then the server is stopped
- * at once (SIGQUIT) and its folder removed.
+ * at once (SIGQUIT) and its folder removed, unless it never came up: then it may be tried again.
  */
-const GUARD = 'exec 3<&0; "$@" 3<&- & server=$!; cat <&3 >/dev/null; kill -QUIT $server; wait $server; rm -rf "$FOLDER"'
+const GUARD =
+  'exec 3<&0; "$@" 3<&- & server=$!; cat <&3 >/dev/null; kill -QUIT $server; wait $server; [ ! -e "$FOLDER/started" ] || rm -rf "$FOLDER"'
 
-const start = async (native: string, data: string, folder: string, port: number, user: User | undefined) => {
+/** `guarded`: the folder that goes when the server has ended. */
+const start = async (
+  native: string,
+  data: string,
+  folder: string,
+  port: number,
+  user: User | undefined,
+  guarded = folder,
+) => {
   const settings = SETTINGS.flatMap((setting) => ['-c', setting])
   const server = spawn(
     '/bin/sh',
     ['-c', GUARD, 'sh', join(native, 'bin', 'postgres'), '-D', data, '-p', String(port), ...settings],
-    { ...user, cwd: folder, env: { ...ENVIRONMENT, FOLDER: folder }, stdio: ['pipe', 'ignore', 'pipe'] },
+    { ...user, cwd: folder, env: { ...ENVIRONMENT, FOLDER: guarded }, stdio: ['pipe', 'ignore', 'pipe'] },
   )
   const said = collect(server)
   await new Promise<void>((resolve, reject) => {
@@ -206,14 +228,25 @@ const start = async (native: string, data: string, folder: string, port: number,
   return server
 }
 
-const stopServer = async (server: ChildProcess, folder: string): Promise<void> => {
+const stopServer = async (server: ChildProcess): Promise<void> => {
   server.ref()
   if (server.exitCode === null && server.signalCode === null) {
     const closed = once(server, 'close')
     server.stdin?.end()
     await closed
   }
-  rmSync(folder, { recursive: true, force: true })
+}
+
+/** While nobody listened there, a client that tried to connect may have got the very port to connect from. */
+const startAgain = async (startIt: () => Promise<ChildProcess>): Promise<ChildProcess> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startIt()
+    } catch (error) {
+      if (attempt === 20) throw error
+      await setTimeout(500)
+    }
+  }
 }
 
 /** SIGINT: PostgreSQL's fast shutdown, which rolls back what is open. It takes its pid file away as the last thing. */
