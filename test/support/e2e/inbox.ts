@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { isSignedBy, type ReceivedEvent, type Receiver, startReceiver } from '../../../scripts/lib/receiver.ts'
 import { faultsOfPayload } from '../../../src/events/validate.ts'
+import { keepExample } from './examples.ts'
 import { recordEvent } from './recording.ts'
 import { until } from './until.ts'
 
@@ -23,6 +24,7 @@ export class WebhookInbox implements AsyncDisposable {
     const faults: string[] = []
     const receiver = await startReceiver(({ event }) => {
       recordEvent(event.event_type)
+      keepExample(event)
       faults.push(...faultsOfPayload(event.event_type, event.data).map((fault) => `${event.event_type}: ${fault}`))
     })
     return new WebhookInbox(receiver, faults)
