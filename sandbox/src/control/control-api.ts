@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import type { People } from '../phone/people.ts'
 import type { Service } from '../service/service.ts'
+import { makeActionRoutes } from './action-routes.ts'
 import type { Context } from './context.ts'
 import { makeLinkingRoutes } from './linking-routes.ts'
 import { makeMediaRoutes } from './media-routes.ts'
@@ -25,6 +26,7 @@ export function makeRoutes(context: Context): Route[] {
     ...makePeopleRoutes(context),
     ...makeLinkingRoutes(context),
     ...makeMessageRoutes(context),
+    ...makeActionRoutes(context),
     ...makeMediaRoutes(context),
     ...makeServiceRoutes(context),
   ]

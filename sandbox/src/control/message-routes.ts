@@ -8,7 +8,7 @@ import { listOf, MESSAGE, OK, PRESENCE, RECEIPT, reply, showMessage, showPresenc
 
 const MAX_WAIT_MS = 60_000
 
-const READING = {
+export const READING = {
   after: { type: 'integer', minimum: 0, description: 'only what is newer than this seq' },
   wait_ms: {
     type: 'integer',
@@ -81,7 +81,7 @@ export function makeMessageRoutes(context: Context): Route[] {
           (message) =>
             (include_sent === true || !message.sentHere) && (author === undefined || message.from === author),
         )
-        return { messages: found.map((message) => showMessage(message, accounts)) }
+        return { messages: found.map((message) => showMessage(message, accounts, (id) => phone.find(id))) }
       },
     },
     {
@@ -200,7 +200,7 @@ export function assertOnline(online: boolean): void {
 }
 
 /** The entries after `after`; waits up to `wait_ms` for the first one, unless the caller goes away. */
-async function read<Entry extends { readonly seq: number }>(
+export async function read<Entry extends { readonly seq: number }>(
   log: EventLog<Entry>,
   { query, signal }: Call,
   fits: (entry: Entry) => boolean,

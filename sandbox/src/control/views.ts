@@ -2,6 +2,8 @@
 
 import type { SeenMedia } from '../phone/album.ts'
 import type { PhoneMessage, PhonePresence, PhoneReceipt } from '../phone/entries.ts'
+import { unwrap } from '../phone/message-content.ts'
+import { factsOf } from '../phone/message-facts.ts'
 import type { Person } from '../phone/people.ts'
 import type { Account, Device } from '../service/account.ts'
 import type { AccountRegistry } from '../service/account-registry.ts'
@@ -14,6 +16,7 @@ const text = { type: 'string' } as const
 const optionalText = { type: 'string', nullable: true } as const
 const integer = { type: 'integer' } as const
 const flag = { type: 'boolean' } as const
+const OBJECT = { type: 'object', properties: {} } as const
 
 /** A schema of a reply: every property is always there. */
 export function reply(properties: Readonly<Record<string, Schema>>): ObjectSchema {
@@ -121,6 +124,23 @@ export function showMedia(media: SeenMedia) {
   }
 }
 
+const LINK = {
+  ...reply({ url: text, title: optionalText, description: optionalText, thumbnail_base64: optionalText }),
+  nullable: true,
+  description: 'the card of a link',
+} as const
+
+function showLink({ content }: PhoneMessage) {
+  const { matchedText, title, description, jpegThumbnail } = unwrap(content).extendedTextMessage ?? {}
+  if (!matchedText) return null
+  return {
+    url: matchedText,
+    title: title || null,
+    description: description || null,
+    thumbnail_base64: jpegThumbnail?.length ? Buffer.from(jpegThumbnail).toString('base64') : null,
+  }
+}
+
 export const MESSAGE = reply({
   seq: integer,
   message_id: text,
@@ -136,12 +156,25 @@ export const MESSAGE = reply({
   push_name: optionalText,
   quoted_message_id: optionalText,
   target_message_id: { ...optionalText, description: 'what a reaction, an edit or a revoke is about' },
+  mentions: listOf(text),
+  quoted_text: { ...optionalText, description: 'the text of the quoted message, as it came along' },
+  forwarded: flag,
+  location: { ...OBJECT, nullable: true, description: 'latitude, longitude, name, address' },
+  vcards: listOf(text),
+  poll: { ...OBJECT, nullable: true, description: 'question, options, selectable' },
+  vote: { ...OBJECT, nullable: true, description: 'poll_id, options: names, null when it does not open' },
+  disappearing_seconds: { type: 'integer', nullable: true, description: 'of a change of the timer' },
   timestamp: { ...integer, description: 'seconds since 1970' },
   copies: { ...integer, description: 'how often it arrived under this id; the person sees one message' },
   media: MEDIA,
+  link: LINK,
 })
 
-export function showMessage(message: PhoneMessage, accounts: AccountRegistry) {
+export function showMessage(
+  message: PhoneMessage,
+  accounts: AccountRegistry,
+  find: (id: string) => PhoneMessage | undefined,
+) {
   const { from, chat } = message
   return {
     seq: message.seq,
@@ -158,9 +191,11 @@ export function showMessage(message: PhoneMessage, accounts: AccountRegistry) {
     push_name: message.pushName ?? null,
     quoted_message_id: message.quotedMessageId ?? null,
     target_message_id: message.targetMessageId ?? null,
+    ...factsOf(message, find),
     timestamp: message.timestamp,
     copies: message.copies,
     media: message.media === undefined ? null : showMedia(message.media),
+    link: showLink(message),
   }
 }
 

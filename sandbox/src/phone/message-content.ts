@@ -83,6 +83,7 @@ export function summarize(wrapped: proto.IMessage): Summary | undefined {
   if (protocolMessage) {
     const { type, key, editedMessage } = protocolMessage
     if (type === proto.Message.ProtocolMessage.Type.REVOKE) return seen('revoke', {}, key?.id)
+    if (type === proto.Message.ProtocolMessage.Type.EPHEMERAL_SETTING) return seen('disappearing', {})
     if (editedMessage) return seen('edit', { text: summarize(editedMessage)?.text }, key?.id)
     return undefined
   }

@@ -48,11 +48,16 @@ export class Outbox {
    * @returns once the service acknowledged it
    * @throws StanzaError when the service refuses it, NoAnswerError, OfflineError
    */
-  async send(chat: string, message: proto.IMessage, messageId: string): Promise<void> {
+  async send(
+    chat: string,
+    message: proto.IMessage,
+    messageId: string,
+    extra: { readonly edit?: string | undefined } = {},
+  ): Promise<void> {
     this.#remember(messageId, { chat, message })
     const content = isGroup(chat) ? await this.#forGroup(chat, message) : await this.#forPerson(chat, message)
     const type = isMedia(message) ? 'media' : 'text'
-    const attrs = { id: messageId, to: chat, type, addressing_mode: isGroup(chat) ? 'lid' : undefined }
+    const attrs = { id: messageId, to: chat, type, addressing_mode: isGroup(chat) ? 'lid' : undefined, ...extra }
     await this.#options.client.exchange(messageId, node('message', attrs, content))
   }
 

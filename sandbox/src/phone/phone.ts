@@ -1,6 +1,6 @@
 // A simulated person's phone: device 0 of an account, attached to the service in the same process.
 import { randomInt } from 'node:crypto'
-import type { proto } from 'baileys/WAProto/index.js'
+import { proto } from 'baileys/WAProto/index.js'
 import type { Account, Device } from '../service/account.ts'
 import type { DeviceKeys, Peer } from '../service/peer.ts'
 import type { ProblemKind } from '../service/problem-log.ts'
@@ -9,6 +9,7 @@ import { isGroup, parseJid } from '../wire/jid.ts'
 import { type BinaryNode, bytesOf, child, children, node } from '../wire/node.ts'
 import { signKeyIndexList } from './adv.ts'
 import { answerRetry, makeMedia, type OutgoingMedia, readMedia } from './album.ts'
+import { type AppStateMutation, PhoneAppState } from './app-state.ts'
 import { CompanionCare } from './companion-care.ts'
 import { readBundle, uploadPreKeys } from './devices.ts'
 import type { PhoneMessage, PhonePresence, PhoneReceipt, TypingState } from './entries.ts'
@@ -17,6 +18,7 @@ import type { AppStateKey } from './history.ts'
 import { Inbox, type Incoming } from './inbox.ts'
 import { makeText, summarize } from './message-content.ts'
 import { makeMessageId, Outbox } from './outbox.ts'
+import { makePoll, type Poll, sealVote } from './polls.ts'
 import { type SignalAddress, SignalEndpoint, type SignalState } from './signal-endpoint.ts'
 import { StanzaClient } from './stanza-client.ts'
 
@@ -65,11 +67,14 @@ export class Phone implements Peer {
   readonly messages = new EventLog<PhoneMessage>(KEPT_ENTRIES)
   readonly receipts = new EventLog<PhoneReceipt>(KEPT_ENTRIES)
   readonly presences = new EventLog<PhonePresence>(KEPT_ENTRIES)
+  /** Changes of chats, on the phone and on its companions. */
+  readonly chatChanges = new EventLog<AppStateMutation & { readonly seq: number; readonly own: boolean }>(KEPT_ENTRIES)
   readonly #options: PhoneOptions
   readonly #client = new StanzaClient()
   readonly #inbox: Inbox
   readonly #outbox: Outbox
   readonly #care: CompanionCare
+  readonly #appState: PhoneAppState
   /** One stanza after the other, as they came. */
   #work: Promise<void> = Promise.resolve()
 
@@ -94,6 +99,12 @@ export class Phone implements Peer {
       problem: (kind, text, stanza) => this.#problem(kind, text, stanza),
       onMessage: (incoming) => this.#record(incoming),
       onCopy: (author, id) => this.#countCopy(author, id),
+    })
+    this.#appState = new PhoneAppState({
+      client: this.#client,
+      keys: () => this.#care.appStateKeys,
+      problem: (text) => this.#problem('bad_signature', text),
+      onMutation: (mutation, own) => this.chatChanges.add((seq) => ({ ...mutation, seq, own })),
     })
     this.#care = new CompanionCare({
       messages: () => this.messages.list(),
@@ -171,9 +182,9 @@ export class Phone implements Peer {
     return this.#send(chat, makeMedia(this.#options.service.media, media, this.#options.clock()))
   }
 
-  async #send(chat: string, content: proto.IMessage): Promise<string> {
+  async #send(chat: string, content: proto.IMessage, edit?: string): Promise<string> {
     const messageId = makeMessageId()
-    await this.#outbox.send(chat, content, messageId)
+    await this.#outbox.send(chat, content, messageId, { edit })
     this.#write({
       ...summarize(content)!,
       messageId,
@@ -206,7 +217,62 @@ export class Phone implements Peer {
     return []
   }
 
-  /** Shows or ends "typing..." (or "recording...") in a chat. */
+  /** Reacts; an empty emoji takes the reaction back. */
+  react(target: PhoneMessage, emoji: string): Promise<string> {
+    const key = this.#keyOf(target)
+    return this.#send(target.chat, { reactionMessage: { key, text: emoji, senderTimestampMs: this.#options.clock() } })
+  }
+
+  edit(target: PhoneMessage, text: string): Promise<string> {
+    const protocolMessage = {
+      key: this.#keyOf(target),
+      type: proto.Message.ProtocolMessage.Type.MESSAGE_EDIT,
+      editedMessage: { conversation: text },
+      timestampMs: this.#options.clock(),
+    }
+    return this.#send(target.chat, { protocolMessage }, '1')
+  }
+
+  /** Deletes for everybody; another's message in a group as its admin. */
+  revoke(target: PhoneMessage): Promise<string> {
+    const protocolMessage = { key: this.#keyOf(target), type: proto.Message.ProtocolMessage.Type.REVOKE }
+    return this.#send(target.chat, { protocolMessage }, target.fromMe ? '7' : '8')
+  }
+
+  sendPoll(chat: string, poll: Poll): Promise<string> {
+    return this.#send(chat, makePoll(poll))
+  }
+
+  vote(poll: PhoneMessage, options: readonly string[]): Promise<string> {
+    const names = { creator: poll.from.lidJid, voter: this.account.lidJid }
+    const pollUpdateMessage = {
+      pollCreationMessageKey: this.#keyOf(poll),
+      vote: sealVote(poll.content, poll.messageId, names, options),
+      senderTimestampMs: this.#options.clock(),
+    }
+    return this.#send(poll.chat, { pollUpdateMessage })
+  }
+
+  /** A message on the phone by id, the newest where several have it. */
+  find(messageId: string): PhoneMessage | undefined {
+    return this.messages.findLast((message) => message.messageId === messageId)
+  }
+
+  /** Changes how a chat stands on all devices of the account. */
+  changeChat(collection: string, index: readonly string[], value: proto.ISyncActionValue, version: number) {
+    return this.#appState.change(collection, index, { ...value, timestamp: this.#options.clock() }, version)
+  }
+
+  /** Goes online or offline for others, with a network all the same. */
+  setAvailable(available: boolean): void {
+    this.#client.send(node('presence', { type: available ? 'available' : 'unavailable', name: this.account.pushName }))
+  }
+
+  #keyOf({ chat, messageId, fromMe, from }: PhoneMessage): proto.IMessageKey {
+    return { remoteJid: chat, id: messageId, fromMe, ...(isGroup(chat) && { participant: from.lidJid }) }
+  }
+
+  /** Shows or ends "typing... (or "recording...") in a chat. */
   sendTyping(chat: string, state: TypingState): void {
     const shown =
       state === 'recording' ? node('composing', { media: 'audio' }) : node(state === 'paused' ? 'paused' : 'composing')
@@ -237,6 +303,9 @@ export class Phone implements Peer {
         acknowledge(type)
         if (type === 'encrypt' && child(stanza, 'count')) {
           await uploadPreKeys(this.#client, this.#options.signal, MORE_PRE_KEYS)
+        }
+        if (type === 'server_sync') {
+          for (const { attrs } of children(stanza, 'collection')) await this.#appState.sync(attrs.name ?? '')
         }
         return
       case 'call':

@@ -43,6 +43,9 @@ export class MessageRouter {
       if (fault !== undefined) return this.#acknowledge(sender, stanza, fault.code)
       const isOf = ({ device }: { readonly device?: Device }) => device === undefined || device === sender
       if (faults.take('drop_message', account, isOf) !== undefined) return
+      const { audience } = message
+      if (stanza.attrs.edit === '8' && audience.kind === 'group' && audience.group.members.get(account) === 'member')
+        throw new BadMessage('only an admin takes back the message of another', 'forbidden', 403)
       metrics.countMessage()
       if (faults.take('swallow_ack', account, isOf) === undefined) this.#acknowledge(sender, stanza)
       for (const jid of message.unknownDevices) log.add('unknown_device', sender.jid, `a copy for ${jid}`, stanza)

@@ -59,6 +59,16 @@ const leave: IqHandler = ({ device, request, context, result, error }) => {
   return result([node('leave', {}, left)])
 }
 
+const setTimer: IqHandler = (call) => {
+  const group = memberGroup(call)
+  if (group === undefined) return
+  const { device, request, context, result, error } = call
+  const { expiration } = request.attrs
+  if (request.tag === 'ephemeral' && !/^\d+$/.test(expiration ?? '')) return error(400, 'expiration must be seconds')
+  result()
+  context.groups.announce(group, device, node(request.tag, { expiration }))
+}
+
 export const groupHandlers: IqHandlers = {
   'w:g2 set create': create,
   'w:g2 get query': query,
@@ -66,6 +76,8 @@ export const groupHandlers: IqHandlers = {
   'w:g2 set add': add,
   'w:g2 set remove': remove,
   'w:g2 set leave': leave,
+  'w:g2 set ephemeral': setTimer,
+  'w:g2 set not_ephemeral': setTimer,
 }
 
 /** The group a request is addressed to, if the caller is in it; otherwise the request is declined. */
