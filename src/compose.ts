@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import type { Config, DatastoreAddress } from './config/config.ts'
 import { BUILT_IN_VERSION } from './engine/baileys/built-in-version.ts'
 import type { BaileysEngineOptions } from './engine/baileys/engine.ts'
@@ -14,6 +15,7 @@ import { describedEvents } from './events/openapi.ts'
 import { fetchText } from './features/admin/fetch-text.ts'
 import { WebVersion } from './features/admin/whatsapp-version.ts'
 import { allRoutes, type RouteDeps } from './features/all-routes.ts'
+import { MediaLibrary } from './features/media/library.ts'
 import { type Chore, JOURNAL_KEPT_MS, keepHouse, STANZA_FAILURES_KEPT_MS, STANZA_KEYS_KEPT_MS } from './housekeeping.ts'
 import { Accounts } from './http/access.ts'
 import { IDEMPOTENCY_KEPT_MS } from './http/idempotency.ts'
@@ -23,15 +25,23 @@ import { DeviceTokens } from './http/tokens.ts'
 import type { Clock } from './kernel/clock.ts'
 import { messageOf } from './kernel/errors.ts'
 import type { Logger } from './kernel/logger.ts'
+import { MediaProcessor } from './media/processor.ts'
+import { MediaStore } from './media/store.ts'
+import { TempFiles } from './media/temp-files.ts'
+import { Tools } from './media/tools.ts'
+import { AutoRead } from './sessions/auto-read.ts'
 import { MessageSender } from './sessions/message-sender.ts'
 import { Outbox } from './sessions/outbox.ts'
+import { Recipients } from './sessions/recipients.ts'
 import { SessionRegistry } from './sessions/registry.ts'
+import { SendLimits } from './sessions/send-limits.ts'
 import type { Storage } from './storage/index.ts'
 import { wrappingKeys } from './storage/keyring.ts'
 import { openStorage } from './storage/open.ts'
 import { AddressGuard } from './webhooks/address-guard.ts'
 import { HttpWebhookClient, type WebhookClient } from './webhooks/client.ts'
 import { Dispatcher } from './webhooks/dispatcher.ts'
+import { Fetcher } from './webhooks/fetcher.ts'
 import { EndpointHealth } from './webhooks/health.ts'
 import { createProbe } from './webhooks/probe.ts'
 import { Subscriptions } from './webhooks/subscriptions.ts'
@@ -159,6 +169,32 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     eventsOf: (message) => events.prepare(message.deviceId, [eventOfMessageState(message, clock.now())]),
     onEvents: (deviceId, committed) => events.committed(deviceId, committed),
   })
+  const recipients = new Recipients({
+    options: { enabled: config.caches.lookupEnabled, ttlMs: config.caches.lookupTtlMs, max: config.caches.lookupMax },
+    clock,
+  })
+  const limits = new SendLimits({
+    perDevice: config.rateLimit.enabled ? config.rateLimit : undefined,
+    quotaOf: (deviceId) => {
+      const apiKeyId = accounts.device(deviceId)?.apiKeyId
+      const apiKey = apiKeyId === undefined ? undefined : accounts.apiKey(apiKeyId)
+      return apiKey && { key: `key ${apiKey.id}`, perHour: apiKey.rateLimitPerHour }
+    },
+    clock,
+  })
+  const intake = createIntake({
+    repository: storage.intake,
+    events,
+    accountOf: (deviceId) => sessions.accountOf(deviceId),
+  })
+  const autoRead = new AutoRead({
+    options: config.behaviour,
+    connectionOf: (deviceId) => sessions.openConnectionOf(deviceId),
+    chats: storage.chats,
+    clock,
+    random,
+    logger,
+  })
   const sessions: SessionRegistry = stack.use(
     new SessionRegistry({
       engine,
@@ -176,12 +212,15 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
         behaviour: config.behaviour,
         random,
         outbox,
+        recipients,
+        limits,
       }),
-      intake: createIntake({
-        repository: storage.intake,
-        events,
-        accountOf: (deviceId) => sessions.accountOf(deviceId),
-      }),
+      recipients,
+      intake: async (deviceId, occurrence) => {
+        await intake(deviceId, occurrence)
+        autoRead.onOccurrence(deviceId, occurrence)
+        if (config.media.autoDownload) library.onArrival(deviceId, occurrence)
+      },
       announce: async (deviceId, signal, facts) => {
         await events.append(deviceId, eventsOfSignal(signal, facts))
       },
@@ -195,6 +234,24 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
       },
     }),
   )
+
+  const temp = new TempFiles(join(config.media.storeDir, 'tmp'))
+  const library = new MediaLibrary({
+    messages: storage.messages,
+    sessions,
+    engine,
+    store: new MediaStore({ folder: config.media.storeDir, maxBytes: config.media.storeMaxBytes, clock, logger }),
+    temp,
+    events,
+    accountOf: (deviceId) => sessions.accountOf(deviceId),
+    clock,
+    logger,
+  })
+  const tools = new Tools({ ffmpegPath: process.env.FFMPEG_PATH, clock })
+  const processor = new MediaProcessor({ tools, settings: config.media })
+  // what users' URLs lead to may be plain http: nothing of ours is sent there
+  const { allowedNetworks } = config.webhooks
+  const fetcher = stack.use(new Fetcher({ guard: new AddressGuard({ allowHttp: true, allowedNetworks }), clock }))
 
   const tokens = new DeviceTokens({ secret: config.auth.jwtSecretKey, clock })
   const deps: RouteDeps = {
@@ -213,6 +270,10 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     eventLog: new EventLog({ log: storage.events, feed }),
     guard,
     maxWebhooksPerDevice: config.webhooks.maxPerDevice,
+    library,
+    processor,
+    fetcher,
+    temp,
   }
   const routes = allRoutes(deps)
   const app = await createHttpServer({
@@ -223,6 +284,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
       gzipLevel: config.http.gzipLevel,
       trustProxy: config.server.trustProxy,
       adminSecret: config.auth.adminSecretKey,
+      uploadFolder: temp.folder,
     },
     routes,
     access: accounts,
@@ -239,6 +301,9 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
   const { address, port } = app.server.address() as AddressInfo
 
   await dispatcher.start()
+  temp.prepare(clock.now()).catch((error: unknown) => {
+    logger.warn({ reason: messageOf(error) }, 'the folder of temporary files could not be prepared')
+  })
   // the first linking should not wait for it
   if (engine instanceof LazyEngine) void engine.ready()
   const restored = await sessions.restore()
@@ -279,6 +344,7 @@ const createEngine = async (
       noiseRoot: config.whatsapp.noiseRoot,
       tlsCaFile: config.whatsapp.tlsCaFile,
       tlsInsecure: config.whatsapp.tlsInsecure,
+      mediaOrigin: config.whatsapp.mediaOrigin,
     },
     osName: config.whatsapp.deviceOsName,
     protocolLogLevel: config.whatsapp.logLevel,

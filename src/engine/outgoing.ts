@@ -1,5 +1,7 @@
 /** What can be sent, in words that know nothing of protobufs. JIDs are bare. */
 
+import type { MessageDetails } from '../kernel/message-facts.ts'
+
 /** A message that another one is about. */
 export interface MessageReference {
   readonly messageId: string
@@ -13,6 +15,8 @@ export interface MessageReference {
 export interface QuotedMessage extends MessageReference {
   /** Its encoded `Message` protobuf. */
   readonly content: Uint8Array
+  /** What it says now, when it was edited since. */
+  readonly text?: string
 }
 
 /** A file as it lies on WhatsApp's media servers, encrypted. */
@@ -73,7 +77,16 @@ export type OutgoingContent =
   | { readonly kind: 'edit'; readonly target: MessageReference; readonly text: string }
   | { readonly kind: 'revoke'; readonly target: MessageReference }
   /** A stored message once more; `forwardingScore` counts how often it has been passed on. */
-  | { readonly kind: 'forward'; readonly content: Uint8Array; readonly fromMe: boolean }
+  | {
+      readonly kind: 'forward'
+      readonly content: Uint8Array
+      readonly fromMe: boolean
+      /** What it is, for the message store. */
+      readonly type: string
+      /** What it says; the edited text where it was edited. */
+      readonly text: string | undefined
+      readonly details?: MessageDetails | undefined
+    }
   | {
       readonly kind: 'poll'
       readonly name: string

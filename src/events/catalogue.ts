@@ -11,9 +11,17 @@ import * as webhook from './catalogue/webhook.ts'
 import type { EventDefinition } from './event.ts'
 
 /** Every event that has a schema: what is emitted, and what the OpenAPI document's `webhooks` section shows. */
-export const EVENTS: readonly EventDefinition[] = [messages, media, connection, contact, polls, presence, chats, webhook, ping].flatMap(
-  (area) => Object.values(area).filter((value) => typeof value === 'object') as EventDefinition[],
-)
+export const EVENTS: readonly EventDefinition[] = [
+  messages,
+  media,
+  connection,
+  contact,
+  polls,
+  presence,
+  chats,
+  webhook,
+  ping,
+].flatMap((area) => Object.values(area).filter((value) => typeof value === 'object') as EventDefinition[])
 
 const byName = new Map(EVENTS.map((definition) => [definition.name, definition]))
 

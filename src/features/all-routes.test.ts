@@ -48,6 +48,8 @@ test('what is served is in the contract with the same auth, or is one of our few
     'listStanzaFailures',
     'getLoginState',
     'getMessage',
+    'getMessageMedia',
+    'listChats',
     'listEvents',
     'streamEvents',
     'followEvents',

@@ -1,10 +1,15 @@
 import type { Route } from '../http/route.ts'
 import { type AdminDeps, adminRoutes } from './admin/routes.ts'
 import { type ApiKeyDeps, apiKeyRoutes } from './api-keys/routes.ts'
+import { type ChatDeps, chatRoutes } from './chats/routes.ts'
 import { type DeviceDeps, deviceRoutes } from './devices/routes.ts'
 import { type EventDeps, eventRoutes } from './events/routes.ts'
 import { type LinkingDeps, linkingRoutes } from './linking/routes.ts'
+import { type MediaDeps, mediaRoutes } from './media/routes.ts'
+import { type MessageActionDeps, messageActionRoutes } from './message-actions/routes.ts'
 import { type MessageDeps, messageRoutes } from './messages/routes.ts'
+import { type PollDeps, pollRoutes } from './polls/routes.ts'
+import { type PresenceDeps, presenceRoutes } from './presence/routes.ts'
 import { type SystemDeps, systemRoutes } from './system/routes.ts'
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.ts'
 
@@ -14,7 +19,12 @@ export type RouteDeps = SystemDeps &
   ApiKeyDeps &
   DeviceDeps &
   LinkingDeps &
+  MediaDeps &
   MessageDeps &
+  ChatDeps &
+  MessageActionDeps &
+  PollDeps &
+  PresenceDeps &
   EventDeps &
   WebhookDeps
 
@@ -26,6 +36,11 @@ export const allRoutes = (deps: RouteDeps): Route[] => [
   ...deviceRoutes(deps),
   ...linkingRoutes(deps),
   ...messageRoutes(deps),
+  ...mediaRoutes(deps),
+  ...chatRoutes(deps),
+  ...messageActionRoutes(deps),
+  ...pollRoutes(deps),
+  ...presenceRoutes(deps),
   ...eventRoutes(deps),
   ...webhookRoutes(deps),
 ]

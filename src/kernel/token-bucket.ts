@@ -34,6 +34,11 @@ export class TokenBucket {
     return 0
   }
 
+  /** Puts back what was taken for something that did not happen after all. */
+  giveBack(count = 1): void {
+    this.#tokens = Math.min(this.#capacity, this.#tokens + count)
+  }
+
   /** True when nothing is missing: such a bucket says no more than a new one, so a map of buckets may drop it. */
   get isFull(): boolean {
     this.#refill()

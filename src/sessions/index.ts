@@ -1,5 +1,5 @@
 /** PORT for `features/`: the devices that are alive in this process and what can be asked of them. */
-import type { OutgoingContent, PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
+import type { EngineSession, OutgoingContent, PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
 
 export interface LiveStatus {
   /** An engine session exists in this process. */
@@ -108,4 +108,10 @@ export interface Sessions {
    * @throws not_linked, not_connected, not_on_whatsapp, bad_request, not_found (quoted message), whatsapp_refused, whatsapp_timeout
    */
   send(deviceId: string, request: SendRequest): Promise<SentMessage>
+  /** The open connection, for what is not a message; waits up to 10 s for one that is coming back. @throws not_linked, not_connected */
+  connection(deviceId: string): Promise<EngineSession>
+  /** Whom a chat means on WhatsApp: a number is looked up. `field` is named in refusals. @throws as `connection`, not_on_whatsapp */
+  resolve(deviceId: string, chat: string, field: string): Promise<{ readonly jid: string }>
+  /** Watches somebody's presence, on later connections too, until the process ends. @throws as `connection` */
+  watchPresence(deviceId: string, jid: string): Promise<void>
 }

@@ -1,14 +1,15 @@
-import type { EngineSession, OutgoingContent } from '../engine/index.ts'
+import type { EngineSession, MessageReference, OutgoingContent } from '../engine/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
 import { newMessageId } from '../kernel/ids.ts'
-import { kindOfJid, phoneOfJid } from '../kernel/jid.ts'
 import type { Logger } from '../kernel/logger.ts'
-import type { MessageRepository, MessageRow, PartyNames } from '../storage/index.ts'
+import type { MessageRepository, MessageRow, NewMessage, PartyNames } from '../storage/index.ts'
 import type { DeviceSession } from './device-session.ts'
 import type { SendRequest, SentMessage } from './index.ts'
 import type { Fate, Outbox } from './outbox.ts'
+import type { Recipients } from './recipients.ts'
 import { wordsOfFailure } from './refusals.ts'
+import type { SendLimits } from './send-limits.ts'
 
 export interface Behaviour {
   readonly autoPresence: boolean
@@ -22,6 +23,15 @@ const ACK_WAIT_MS = 10_000
 /** How long a send waits for a device that is just coming back. */
 const COMEBACK_WAIT_MS = 10_000
 
+/** The open connection of a device, waited for a little when it is just coming back. @throws not_linked, not_connected */
+export const connectionOf = async (device: DeviceSession): Promise<EngineSession> => {
+  if (!device.account) throw new ParleyError('not_linked', 'the device is not linked to a WhatsApp account')
+  if (!device.connection && device.isComing) await device.waitUntilOpen(COMEBACK_WAIT_MS)
+  const { connection } = device
+  if (!connection) throw new ParleyError('not_connected', `the device is not connected to WhatsApp`)
+  return connection
+}
+
 /** Sends messages: the id is chosen and the content committed before anything leaves; the outbox does the rest. */
 export class MessageSender {
   readonly #messages: MessageRepository
@@ -30,6 +40,8 @@ export class MessageSender {
   readonly #behaviour: Behaviour
   readonly #random: () => number
   readonly #outbox: Outbox
+  readonly #recipients: Recipients
+  readonly #limits: SendLimits
 
   constructor(deps: {
     readonly messages: MessageRepository
@@ -38,6 +50,8 @@ export class MessageSender {
     readonly behaviour: Behaviour
     readonly random: () => number
     readonly outbox: Outbox
+    readonly recipients: Recipients
+    readonly limits: SendLimits
   }) {
     this.#messages = deps.messages
     this.#clock = deps.clock
@@ -45,14 +59,17 @@ export class MessageSender {
     this.#behaviour = deps.behaviour
     this.#random = deps.random
     this.#outbox = deps.outbox
+    this.#recipients = deps.recipients
+    this.#limits = deps.limits
   }
 
   async send(device: DeviceSession, request: SendRequest): Promise<SentMessage> {
     const { messageId: given } = request
     const known = given === undefined ? undefined : await this.#messages.find(device.deviceId, given)
     if (known?.fromMe) return this.#report(device, known)
-    const connection = await this.#connectionOf(device)
-    const chat = await this.#resolve(connection, request.chat)
+    const connection = await connectionOf(device)
+    this.#limits.take(device.deviceId, request.content.kind)
+    const chat = await this.#recipients.resolve(connection, request.chat)
     const quoted = await this.#quoted(device.deviceId, request)
     await this.#simulate(connection, chat.jid, request)
     const messageId = request.messageId ?? newMessageId()
@@ -86,27 +103,6 @@ export class MessageSender {
     }
   }
 
-  async #connectionOf(device: DeviceSession): Promise<EngineSession> {
-    if (!device.account) throw new ParleyError('not_linked', 'the device is not linked to a WhatsApp account')
-    if (!device.connection && device.isComing) await device.waitUntilOpen(COMEBACK_WAIT_MS)
-    const { connection } = device
-    if (!connection) throw new ParleyError('not_connected', `the device is not connected to WhatsApp`)
-    return connection
-  }
-
-  async #resolve(connection: EngineSession, chat: string): Promise<{ jid: string; party: PartyNames | undefined }> {
-    const phone = phoneOfJid(chat)
-    if (phone !== undefined) {
-      const found = await connection.lookUpPhone(phone)
-      if (!found)
-        throw new ParleyError('not_on_whatsapp', `chat_jid: the number ${phone} is not on WhatsApp`, {
-          field: 'chat_jid',
-        })
-      return { jid: found.jid, party: { pn: found.jid, lid: found.lid } }
-    }
-    return { jid: chat, party: kindOfJid(chat) === 'lid' ? { pn: undefined, lid: chat } : undefined }
-  }
-
   async #quoted(deviceId: string, { replyToMessageId, chat }: SendRequest) {
     if (replyToMessageId === undefined) return undefined
     const row =
@@ -120,7 +116,9 @@ export class MessageSender {
           field: 'reply_to_message_id',
         },
       )
-    return { messageId: row.messageId, chat: row.chat, sender: row.sender, fromMe: row.fromMe, content: row.content }
+    const { messageId, chat: quotedChat, sender, fromMe, content, editedAt, text } = row
+    const edited = editedAt === undefined || text === undefined ? {} : { text }
+    return { messageId, chat: quotedChat, sender, fromMe, content, ...edited }
   }
 
   /** Looks human where it is asked to: online, typing for a while, then the message. Presence off means typing off. */
@@ -158,7 +156,8 @@ export class MessageSender {
         messageId,
         sender: bareOwnJid(device),
         fromMe: true,
-        ...describe(request.content),
+        ...describe(request.content, this.#clock.now()),
+        ...(request.mentions?.length ? { mentions: request.mentions } : {}),
         quotedMessageId: request.replyToMessageId,
         pushName: undefined,
         timestamp: Math.floor(this.#clock.now() / 1000),
@@ -181,29 +180,57 @@ const isTyped = ({ kind }: OutgoingContent): boolean =>
   kind === 'edit'
 
 /** How a content stands in the message store. */
-const describe = (content: OutgoingContent): { type: string; text: string | undefined } => {
+const describe = (content: OutgoingContent, at: number): Pick<NewMessage, 'type' | 'text' | 'details' | 'action'> => {
   switch (content.kind) {
     case 'text':
-    case 'edit':
-      return { type: content.kind, text: content.text }
+      return { type: 'text', text: content.text }
     case 'media':
       return { type: content.media, text: content.caption }
-    case 'location':
-      return { type: 'location', text: content.name }
-    case 'contacts':
-      return { type: 'contact', text: content.contacts.map(({ displayName }) => displayName).join(', ') }
-    case 'reaction':
-      return { type: 'reaction', text: content.emoji }
-    case 'poll':
-      return { type: 'poll', text: content.name }
-    case 'revoke':
+    case 'location': {
+      const { latitude, longitude, name, address } = content
+      const place = { latitude, longitude, ...(name ? { name } : {}), ...(address ? { address } : {}) }
+      return { type: 'location', text: name, details: { location: place } }
+    }
+    case 'contacts': {
+      const contacts = content.contacts.map(({ displayName, vcard }) => ({ name: displayName, vcard }))
+      return { type: 'contact', text: contacts.map(({ name }) => name).join(', '), details: { contacts } }
+    }
+    case 'poll': {
+      const { name: question, options, selectableCount: selectable } = content
+      return { type: 'poll', text: question, details: { poll: { question, options, selectable } } }
+    }
     case 'forward':
+      return { type: content.type, text: content.text, ...(content.details ? { details: content.details } : {}) }
+    case 'reaction':
+      return {
+        type: 'reaction',
+        text: content.emoji,
+        action: { kind: 'reaction', target: targetOf(content.target), emoji: content.emoji, at },
+      }
+    case 'edit':
+      return {
+        type: 'edit',
+        text: content.text,
+        action: { kind: 'edit', target: targetOf(content.target), text: content.text, at },
+      }
+    case 'revoke':
+      return {
+        type: 'revoke',
+        text: undefined,
+        action: { kind: 'revoke', target: targetOf(content.target), byAdmin: !content.target.fromMe, at },
+      }
     case 'poll_vote':
-      return { type: content.kind, text: undefined }
+      return {
+        type: 'poll_vote',
+        text: undefined,
+        action: { kind: 'poll_vote', target: targetOf(content.poll), options: content.options, at },
+      }
     case 'disappearing':
       return { type: 'protocol', text: undefined }
   }
 }
+
+const targetOf = ({ messageId, fromMe }: MessageReference) => ({ messageId, fromMe })
 
 const bareOwnJid = (device: DeviceSession): string => {
   const user = device.account?.jid.split(/[:@]/)[0] ?? ''

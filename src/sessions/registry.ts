@@ -1,4 +1,4 @@
-import type { Account, Engine, PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
+import type { Account, Engine, EngineSession, PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
 import { KeyedQueue } from '../kernel/keyed-queue.ts'
@@ -7,8 +7,9 @@ import { Semaphore } from '../kernel/semaphore.ts'
 import type { DeviceRepository, DeviceRow, SignalKeyRepository } from '../storage/index.ts'
 import { DeviceSession, type DeviceSessionDeps } from './device-session.ts'
 import type { LinkStart, LinkState, LiveStatus, ReconnectResult, SendRequest, SentMessage, Sessions } from './index.ts'
-import type { MessageSender } from './message-sender.ts'
+import { connectionOf, type MessageSender } from './message-sender.ts'
 import type { Outbox } from './outbox.ts'
+import type { Recipients } from './recipients.ts'
 
 export interface RegistryOptions {
   readonly concurrency: number
@@ -24,6 +25,9 @@ type Shared = Pick<DeviceSessionDeps, 'intake' | 'announce' | 'saveDevice' | 're
 /** Login and coming back may take this long before `reconnect` answers that it did not. */
 const RECONNECT_WAIT_MS = 30_000
 
+/** Most people whose presence one device watches; whoever was asked for longest ago goes first. */
+const MOST_WATCHED = 1_000
+
 const UNLOADED: LiveStatus = { clientLoaded: false, isConnected: false, isLoggedIn: false, error: 'client not loaded' }
 
 /** All devices of this process. A device has an entry from its first linking or its restoration on. */
@@ -38,6 +42,9 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
   readonly #shared: Shared
   readonly #sender: MessageSender
   readonly #outbox: Outbox
+  readonly #recipients: Recipients
+  /** Whose presence each device watches. */
+  readonly #watched = new Map<string, Set<string>>()
   readonly #gate: Semaphore
   readonly #sessions = new Map<string, DeviceSession>()
   readonly #creating = new KeyedQueue<string>()
@@ -50,6 +57,7 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
       readonly keys: SignalKeyRepository
       readonly messages: MessageSender
       readonly outbox: Outbox
+      readonly recipients: Recipients
       readonly clock: Clock
       readonly logger: Logger
       readonly random: () => number
@@ -61,6 +69,7 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
     this.#keys = deps.keys
     this.#sender = deps.messages
     this.#outbox = deps.outbox
+    this.#recipients = deps.recipients
     this.#clock = deps.clock
     this.#logger = deps.logger
     this.#random = deps.random
@@ -172,11 +181,40 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
       this.#logger.warn({ device_id: deviceId, reason: messageOf(error) }, 'a device was not removed cleanly')
     } finally {
       this.#sessions.delete(deviceId)
+      this.#watched.delete(deviceId)
     }
   }
 
   async send(deviceId: string, request: SendRequest): Promise<SentMessage> {
     return this.#sender.send(await this.#load(deviceId), request)
+  }
+
+  async connection(deviceId: string): Promise<EngineSession> {
+    return connectionOf(await this.#load(deviceId))
+  }
+
+  async resolve(deviceId: string, chat: string, field: string): Promise<{ readonly jid: string }> {
+    return this.#recipients.resolve(await this.connection(deviceId), chat, field)
+  }
+
+  async watchPresence(deviceId: string, jid: string): Promise<void> {
+    const connection = await this.connection(deviceId)
+    await connection.subscribePresence(jid)
+    const watched = this.#watched.get(deviceId) ?? new Set()
+    watched.delete(jid)
+    watched.add(jid)
+    if (watched.size > MOST_WATCHED) watched.delete(watched.values().next().value!)
+    this.#watched.set(deviceId, watched)
+  }
+
+  /** The open connection of a loaded device, if there is one now. */
+  openConnectionOf(deviceId: string): EngineSession | undefined {
+    return this.#sessions.get(deviceId)?.connection
+  }
+
+  /** Subscriptions to presence end with the connection. */
+  async #watchAgain(device: DeviceSession): Promise<void> {
+    for (const jid of this.#watched.get(device.deviceId) ?? []) await device.connection?.subscribePresence(jid)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -231,7 +269,10 @@ export class SessionRegistry implements Sessions, AsyncDisposable {
           random: this.#random,
           gate: this.#gate,
           backoff: { baseMs: this.#options.backoffBaseMs, capMs: this.#options.backoffMaxMs, jitter: 'equal' },
-          onOpen: (opened) => this.#inBackground(deviceId, this.#outbox.recover(opened)),
+          onOpen: (opened) => {
+            this.#inBackground(deviceId, this.#outbox.recover(opened))
+            this.#inBackground(deviceId, this.#watchAgain(opened))
+          },
           onLateAck: (ack) => this.#inBackground(deviceId, this.#outbox.onLateAck(deviceId, ack)),
         },
         account,

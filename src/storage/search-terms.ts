@@ -15,6 +15,19 @@ const fold = (text: string): string =>
     .normalize('NFKD')
     .replace(/\p{M}+/gu, '')
     .toLowerCase()
+    .replace(/[łøđħıßæœ]/g, (letter) => LETTERS[letter]!)
+
+/** Letters that Unicode does not take apart, and that people type without their strokes. */
+const LETTERS: Readonly<Record<string, string>> = {
+  ł: 'l',
+  ø: 'o',
+  đ: 'd',
+  ħ: 'h',
+  ı: 'i',
+  ß: 'ss',
+  æ: 'ae',
+  œ: 'oe',
+}
 
 function* tokensOf(text: string): Generator<{ readonly token: string; readonly unspaced: boolean }> {
   for (const [token] of fold(text).matchAll(TOKENS)) yield { token, unspaced: IS_UNSPACED.test(token) }

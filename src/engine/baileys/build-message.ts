@@ -61,7 +61,10 @@ const contentOf = ({ chat, content }: BuildMessage, own: OwnIdentity, nowMs: num
       }
     case 'forward':
       return generateForwardMessageContent(
-        { key: { fromMe: content.fromMe }, message: proto.Message.decode(content.content) } as WAMessage,
+        {
+          key: { fromMe: content.fromMe },
+          message: withText(proto.Message.decode(content.content), content.text),
+        } as WAMessage,
         false,
       )
     case 'poll':
@@ -165,10 +168,19 @@ const addContext = (message: proto.IMessage, context: OutgoingContext | undefine
       ? {
           stanzaId: quoted.messageId,
           participant: quoted.sender,
-          quotedMessage: withoutContext(proto.Message.decode(quoted.content)),
+          quotedMessage: withText(withoutContext(proto.Message.decode(quoted.content)), quoted.text),
         }
       : {}),
   }
+  return message
+}
+
+/** A text as it was edited since. */
+const withText = (message: proto.IMessage, text: string | undefined): proto.IMessage => {
+  if (text === undefined) return message
+  const content = normalizeMessageContent(message) ?? message
+  if (content.conversation) content.conversation = text
+  else if (content.extendedTextMessage) content.extendedTextMessage.text = text
   return message
 }
 

@@ -80,7 +80,7 @@ export class ChatChanges {
     const { value } = syncAction
     const [type = '', chat] = index
     const change = value && readChange(type, index, value)
-    if (!value || !change || !chat || !chat.includes('@')) return
+    if (!value || !change || !chat?.includes('@')) return
     this.#tail = this.#tail.then(async () => {
       try {
         const at = toNumber(value.timestamp) || this.#clock.now()

@@ -12,9 +12,9 @@ export const encodeKey = (type: string, value: unknown): Uint8Array =>
 export const decodeKey = <T extends KeyType>(type: T, bytes: Uint8Array): SignalDataTypeMap[T] => {
   if (RAW.has(type)) return Buffer.from(bytes) as unknown as SignalDataTypeMap[T]
   const value = JSON.parse(Buffer.from(bytes).toString('utf8'), BufferJSON.reviver)
-  // a plain object lacks the methods that Baileys calls on this one
+  // as JSON this message writes its bytes as base64, and only `fromObject` reads them back
   if (type === 'app-state-sync-key')
-    return proto.Message.AppStateSyncKeyData.create(value) as unknown as SignalDataTypeMap[T]
+    return proto.Message.AppStateSyncKeyData.fromObject(value) as unknown as SignalDataTypeMap[T]
   return value
 }
 

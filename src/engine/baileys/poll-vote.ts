@@ -41,7 +41,9 @@ export const readPoll = (content: Uint8Array): { readonly secret: Uint8Array; re
 
 /** Who we are to the poll: the creator and the voter must be named in the same addressing as the chat's. */
 const namesFor = (poll: MessageReference, chat: string, own: OwnIdentity) => {
-  const usesLid = poll.sender.endsWith('@lid') || chat.endsWith('@lid')
+  // groups are addressed by LID; a poll of our own says nothing about it
+  const inGroup = poll.fromMe && chat.endsWith('@g.us')
+  const usesLid = poll.sender.endsWith('@lid') || chat.endsWith('@lid') || inGroup
   const self = usesLid && own.lid ? own.lid : own.pn
   return { creator: poll.fromMe ? self : bareJid(poll.sender), voter: self }
 }

@@ -1,18 +1,20 @@
 import { ok, type Route, route, STORAGE_AWAY } from '../../http/route.ts'
 import { ParleyError } from '../../kernel/errors.ts'
-import { parseChat } from '../../kernel/jid.ts'
+import { kindOfJid, parseChat } from '../../kernel/jid.ts'
 import type { Sessions } from '../../sessions/index.ts'
 import type { DescribedMessage, MessageRepository } from '../../storage/index.ts'
 import { rfc3339OrNull } from '../common.ts'
 import {
   ChatParams,
+  LIMITED_ERRORS,
   MessageParams,
-  MessageQuery,
-  MessageState,
-  MOST_TEXT_BYTES,
+  SENT_EXAMPLE,
   SentMessage,
-  TextBody,
-} from './schema.ts'
+  sentReply,
+  simulationOf,
+} from '../messaging.ts'
+import { cardRoutes } from './card-routes.ts'
+import { MessageQuery, MessageState, MOST_TEXT_BYTES, TextBody } from './schema.ts'
 
 export interface MessageDeps {
   readonly sessions: Pick<Sessions, 'send'>
@@ -34,25 +36,8 @@ export const messageRoutes = (deps: MessageDeps): Route[] => [
     body: TextBody,
     bodyExample: { text: 'Hello from WhatsApp API!' },
     data: SentMessage,
-    success: {
-      example: {
-        message_id: '3EB0C431C26A1916E07E',
-        chat_jid: '6281234567890@s.whatsapp.net',
-        status: 'server_ack',
-        timestamp: 1_795_338_000,
-      },
-    },
-    errors: [
-      { code: 'bad_request', when: 'the phone number or JID is malformed' },
-      { code: 'not_found', when: 'there is no message reply_to_message_id' },
-      { code: 'not_linked', when: 'the device has no WhatsApp account' },
-      { code: 'not_connected', when: 'the device is not connected' },
-      { code: 'not_on_whatsapp', when: 'the number is not on WhatsApp' },
-      { code: 'forbidden', when: 'WhatsApp does not allow it: not a member of the group, say' },
-      { code: 'whatsapp_refused', when: 'WhatsApp refused it; its code is in data.whatsapp_code' },
-      { code: 'whatsapp_timeout', when: 'WhatsApp did not answer' },
-      STORAGE_AWAY,
-    ],
+    success: { example: SENT_EXAMPLE },
+    errors: [...LIMITED_ERRORS, { code: 'not_found', when: 'there is no message reply_to_message_id' }],
     handler: async ({ auth, params, body, request }) => {
       const chat = parseChat(params.chat_jid, 'chat_jid')
       if (Buffer.byteLength(body.text) > MOST_TEXT_BYTES)
@@ -62,18 +47,13 @@ export const messageRoutes = (deps: MessageDeps): Route[] => [
         content: { kind: 'text', text: body.text },
         ...(request.messageId === undefined ? {} : { messageId: request.messageId }),
         ...(body.reply_to_message_id === undefined ? {} : { replyToMessageId: body.reply_to_message_id }),
-        ...(body.typing_simulation === undefined ? {} : { typingSimulation: body.typing_simulation }),
-        ...(body.presence_simulation === undefined ? {} : { presenceSimulation: body.presence_simulation }),
+        ...(body.mentions === undefined ? {} : { mentions: body.mentions.map(personOf) }),
+        ...simulationOf(body),
       })
-      const message = sent.status === 'accepted' ? 'Message accepted; it goes out as soon as it can' : 'Message sent'
-      return ok(message, {
-        message_id: sent.messageId,
-        chat_jid: sent.chat,
-        status: sent.status,
-        timestamp: sent.timestamp,
-      })
+      return sentReply(sent)
     },
   }),
+  ...cardRoutes(deps),
   route({
     id: 'getMessage',
     method: 'GET',
@@ -124,6 +104,14 @@ export const messageRoutes = (deps: MessageDeps): Route[] => [
     },
   }),
 ]
+
+/** @throws bad_request for what is no person */
+const personOf = (given: string, i: number): string => {
+  const field = `mentions[${i}]`
+  const jid = parseChat(given, field)
+  if (kindOfJid(jid) === 'pn' || kindOfJid(jid) === 'lid') return jid
+  throw new ParleyError('bad_request', `${field}: must be a person`, { field })
+}
 
 const showMessage = ({ message, receipts }: DescribedMessage) => ({
   message_id: message.messageId,

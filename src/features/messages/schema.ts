@@ -1,17 +1,10 @@
 import { Type } from 'typebox'
 import { NOT_BLANK } from '../../http/route.ts'
 import { TimeOrNull } from '../common.ts'
+import { simulationFields } from '../messaging.ts'
 
 /** WhatsApp's own clients stop here. */
 export const MOST_TEXT_BYTES = 65_536
-
-export const ChatParams = Type.Object({
-  chat_jid: Type.String({
-    minLength: 1,
-    maxLength: 255,
-    description: 'JID of a person or group, or a phone number in international form',
-  }),
-})
 
 export const TextBody = Type.Object(
   {
@@ -19,35 +12,16 @@ export const TextBody = Type.Object(
     reply_to_message_id: Type.Optional(
       Type.String({ minLength: 1, maxLength: 128, description: 'The message of this chat to quote' }),
     ),
-    typing_simulation: Type.Optional(
-      Type.Boolean({ description: 'Shows "typing" first; WHATSAPP_AUTO_TYPING_ENABLED unless given' }),
-    ),
-    presence_simulation: Type.Optional(
-      Type.Boolean({
-        description:
-          'Goes online while sending; WHATSAPP_AUTO_PRESENCE_ENABLED unless given. False turns typing off too',
+    mentions: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 255 }), {
+        maxItems: 256,
+        description: 'JIDs or phone numbers of people; the text names each as `@` and its digits',
       }),
     ),
+    ...simulationFields,
   },
   { title: 'TextMessage' },
 )
-
-export const SentMessage = Type.Object(
-  {
-    message_id: Type.String(),
-    chat_jid: Type.String({ description: 'The chat as WhatsApp addresses it' }),
-    status: Type.Enum(['accepted', 'server_ack', 'delivered', 'read', 'played'], {
-      description:
-        'server_ack: WhatsApp has it; accepted: it is stored here and will go out. Further only when a repeat after a crash finds the message on its way',
-    }),
-    timestamp: Type.Integer({ description: 'Seconds since the epoch' }),
-  },
-  { title: 'SentMessage' },
-)
-
-export const MessageParams = Type.Object({
-  message_id: Type.String({ minLength: 1, maxLength: 128, description: 'WhatsApp id of the message' }),
-})
 
 export const MessageQuery = Type.Object({
   chat_jid: Type.Optional(

@@ -1,4 +1,4 @@
-import type { PasskeyAssertion, PasskeyStatus } from '../../../src/engine/index.ts'
+import type { EngineSession, PasskeyAssertion, PasskeyStatus } from '../../../src/engine/index.ts'
 import { ParleyError } from '../../../src/kernel/errors.ts'
 import type {
   LinkOffer,
@@ -104,6 +104,26 @@ export class FakeSessions implements Sessions {
     this.#called('send', deviceId, request)
     if (!this.live.has(deviceId)) throw new ParleyError('not_linked', 'the device is not linked')
     return { ...this.sent, chat: request.chat }
+  }
+
+  /** Every call on it is noted as `connection.<method>`. */
+  async connection(deviceId: string): Promise<EngineSession> {
+    if (!this.live.has(deviceId)) throw new ParleyError('not_linked', 'the device is not linked')
+    const note =
+      (method: string | symbol) =>
+      async (...rest: unknown[]) =>
+        this.#called(`connection.${String(method)}`, deviceId, ...rest)
+    return new Proxy({} as EngineSession, { get: (_, method) => (method === 'then' ? undefined : note(method)) })
+  }
+
+  async resolve(deviceId: string, chat: string): Promise<{ readonly jid: string }> {
+    this.#called('resolve', deviceId, chat)
+    if (!this.live.has(deviceId)) throw new ParleyError('not_linked', 'the device is not linked')
+    return { jid: chat }
+  }
+
+  async watchPresence(deviceId: string, jid: string): Promise<void> {
+    this.#called('watchPresence', deviceId, jid)
   }
 
   #start(deviceId: string, state: 'waiting_for_scan' | 'waiting_for_code'): LinkStart {

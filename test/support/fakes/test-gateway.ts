@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { FastifyInstance, InjectOptions } from 'fastify'
 import { EventFeed } from '../../../src/events/feed.ts'
 import { EventLog } from '../../../src/events/log.ts'
@@ -8,7 +10,12 @@ import { buildOpenApi } from '../../../src/http/openapi.ts'
 import type { Route } from '../../../src/http/route.ts'
 import { createHttpServer, type HttpOptions } from '../../../src/http/server.ts'
 import { DeviceTokens } from '../../../src/http/tokens.ts'
+import { systemClock } from '../../../src/kernel/clock.ts'
+import { ParleyError } from '../../../src/kernel/errors.ts'
 import { type Logger, silentLogger } from '../../../src/kernel/logger.ts'
+import { MediaProcessor } from '../../../src/media/processor.ts'
+import { TempFiles } from '../../../src/media/temp-files.ts'
+import { Tools } from '../../../src/media/tools.ts'
 import { AddressGuard } from '../../../src/webhooks/address-guard.ts'
 import { Subscriptions } from '../../../src/webhooks/subscriptions.ts'
 import { FakeClock } from '../fake-clock.ts'
@@ -79,6 +86,7 @@ export class TestGateway implements AsyncDisposable {
           webhooks: storage.webhooks,
           deliveries: storage.deliveries as never,
           messages: storage.messages,
+          chats: storage.chats,
           stanzaFailures: storage.stanzaFailures as never,
           ping: () => storage.ping(),
         },
@@ -97,6 +105,23 @@ export class TestGateway implements AsyncDisposable {
         eventLog: new EventLog({ log: storage.events, feed: new EventFeed() }),
         guard: new AddressGuard({ allowHttp: false, allowedNetworks: [] }),
         maxWebhooksPerDevice: 5,
+        library: {
+          open: async () => {
+            throw new ParleyError('not_found', 'there is no file in it')
+          },
+          retry: async () => undefined,
+        },
+        processor: new MediaProcessor({
+          tools: new Tools({ ffmpegPath: undefined, clock: systemClock }),
+          settings: { imageCompression: true, convertWebp: true },
+        }),
+        fetcher: {
+          get: async (_, sink) => {
+            sink.destroy()
+            throw new ParleyError('bad_request', 'url: nothing is fetched here', { field: 'url' })
+          },
+        },
+        temp: new TempFiles(join(tmpdir(), 'parley-test')),
       }),
       ...(options.routes ?? []),
     ]
