@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Bench, busyness, median, round } from './lib/bench.ts'
+import { freePort } from './lib/ports.ts'
 
 const RUNS = 7
 const MAIN = join(import.meta.dirname, '..', 'dist', 'main.js')
@@ -52,13 +52,4 @@ const answers = async (port: number): Promise<boolean> => {
   } catch {
     return false // refused: it does not listen yet
   }
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -3,10 +3,10 @@ import { parseArgs } from 'node:util'
 import type { Bench } from './lib/bench.ts'
 import { judge } from './lib/bench.ts'
 
-/** `npm run bench -- NAME [--json]` runs one bench; without a name the benches are listed. */
+/** `npm run bench -- NAME [--json]` runs one bench (`soak` takes `--minutes N`); without a name the benches are listed. */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean', default: false } },
+  options: { json: { type: 'boolean', default: false }, minutes: { type: 'string' } },
 })
 
 const names = readdirSync(import.meta.dirname)
@@ -23,7 +23,7 @@ if (name === undefined) {
 } else {
   const { bench } = (await import(`./${name}.bench.ts`)) as { bench: Bench }
   const say = values.json ? () => undefined : (line: string) => void process.stderr.write(`${line}\n`)
-  const figures = await bench.run(say)
+  const figures = await bench.run(say, values.minutes === undefined ? {} : { minutes: Number(values.minutes) })
   const result = judge(name, figures, bench.budget)
   process.stdout.write(`${JSON.stringify(result)}\n`)
   process.exitCode = result.ok ? 0 : 1

@@ -6,7 +6,12 @@ export type Budget = Readonly<Record<string, { readonly atMost: number } | { rea
 export interface Bench {
   readonly budget: Budget
   /** Prepares, warms up, repeats and answers medians. `say` tells inputs and progress. */
-  run(say: (line: string) => void): Promise<Readonly<Record<string, number>>>
+  run(say: (line: string) => void, options: BenchOptions): Promise<Readonly<Record<string, number>>>
+}
+
+export interface BenchOptions {
+  /** How long a bench that lasts as long as one likes is to last. */
+  readonly minutes?: number
 }
 
 export interface BenchResult {

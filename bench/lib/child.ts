@@ -7,7 +7,7 @@ export interface ServerChild extends AsyncDisposable {
   readonly ready: Readonly<Record<string, unknown>>
   /** User and system CPU since its start, in microseconds. */
   cpu(): Promise<number>
-  /** One question at a time. @throws what the other side threw */
+  /** Answered one after the other. @throws what the other side threw */
   ask<T = unknown>(question: string, argument?: unknown): Promise<T>
 }
 
@@ -33,10 +33,15 @@ export const ADVANCED = { serialization: 'advanced' } as const
 
 /** The parent's side of a process that answers questions. Disposing it closes the channel, at which it ends. */
 export const attach = (child: ChildProcess, ready: Readonly<Record<string, unknown>>): ServerChild => {
-  const ask = async <T>(question: string, argument?: unknown): Promise<T> => {
-    const answer = answerOf(child)
-    child.send({ question, argument } satisfies Question)
-    return (await answer) as T
+  let tail: Promise<unknown> = Promise.resolve()
+  const ask = <T>(question: string, argument?: unknown): Promise<T> => {
+    const asked = tail.then(() => {
+      const answer = answerOf(child)
+      child.send({ question, argument } satisfies Question)
+      return answer
+    })
+    tail = asked.catch(() => undefined)
+    return asked as Promise<T>
   }
   return {
     pid: child.pid!,

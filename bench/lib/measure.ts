@@ -2,6 +2,9 @@ import type { ServerChild } from './child.ts'
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
+/** Milliseconds on the machine's monotonic clock, which all processes share. */
+export const now = (): number => Number(process.hrtime.bigint()) / 1e6
+
 /** What a process uses while nothing is asked of it: microseconds of CPU a second. */
 export const idleCpu = async (child: ServerChild, ms = 3_000): Promise<number> => {
   const [before, at] = [await child.cpu(), performance.now()]

@@ -5,9 +5,9 @@ const answers = {
     const { user, system } = process.cpuUsage()
     return user + system
   },
-  /** As the process stands; `collected` first lets the garbage collector finish. */
+  /** As the process stands; `collected`: after all garbage, and the pages V8 keeps for re-use, have been given back. */
   memory: (collected) => {
-    if (collected) for (let round = 0; round < 3; round += 1) globalThis.gc?.()
+    if (collected) globalThis.gc({ type: 'major', execution: 'sync', flavor: 'last-resort' })
     return process.memoryUsage()
   },
 }

@@ -1,15 +1,14 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { type AddressInfo, createServer as createTcpServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { serveParent } from '../lib/child-side.ts'
+import { now } from '../lib/measure.ts'
+import { freePort } from '../lib/ports.ts'
 
 let count = 0
 let first = 0
 let last = 0
 let bodies: [Buffer, number][] = []
-
-/** Milliseconds on the machine's monotonic clock. */
-const now = (): number => Number(process.hrtime.bigint()) / 1e6
 
 const server = createServer((request, response) => {
   const parts: Buffer[] = []
@@ -26,14 +25,8 @@ const server = createServer((request, response) => {
 server.listen(0, '127.0.0.1')
 await once(server, 'listening')
 
-/** A port where nobody listens: taken once and given back. */
-const freed = createTcpServer().listen(0, '127.0.0.1')
-await once(freed, 'listening')
-const { port: deadPort } = freed.address() as AddressInfo
-freed.close()
-
 serveParent(
-  { port: (server.address() as AddressInfo).port, deadPort },
+  { port: (server.address() as AddressInfo).port, deadPort: await freePort() },
   {
     count: () => count,
     span: () => ({ first, last }),

@@ -2,6 +2,7 @@ import { startSandbox } from '../../sandbox/src/server.ts'
 import type { Device } from '../../sandbox/src/service/account.ts'
 import { jidOf } from '../../sandbox/src/service/groups.ts'
 import { serveParent } from '../lib/child-side.ts'
+import { now } from '../lib/measure.ts'
 import { linkCompanion } from './companion.ts'
 import { type Ciphertext, Person } from './person.ts'
 import type { FlowRequest, FlowResult, LinkedAccount, PrepareRequest } from './questions.ts'
@@ -24,11 +25,6 @@ const activeAt = new Map<Device, number>()
 service.watch((event) => {
   if (event.type === 'device_active' && event.device.id !== 0) activeAt.set(event.device, now())
 })
-
-/** Milliseconds on the machine's monotonic clock. */
-function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6
-}
 
 const link = ({ count, preKeys }: { count: number; preKeys: number }): LinkedAccount[] =>
   Array.from({ length: count }, () => {
@@ -139,7 +135,6 @@ serveParent(
       const devices = owners.filter(({ device }) => device.active)
       return { count: devices.length, lastAt: Math.max(0, ...devices.map(({ device }) => activeAt.get(device) ?? 0)) }
     },
-    now,
     problems: () => problems,
   },
 )
