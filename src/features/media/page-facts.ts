@@ -35,7 +35,7 @@ const attributeOf = (tag: string, name: string): string | undefined => {
 
 const textOf = (given: string | undefined, most: number): string | undefined => {
   const text = decode(given ?? '')
-    .replace(/\p{Cc}+|\s+/gu, ' ')
+    .replace(/[\p{Cc}\s]+/gu, ' ')
     .trim()
   return text === '' ? undefined : [...text].slice(0, most).join('')
 }
