@@ -90,7 +90,7 @@ onEachDatabase((database) => {
       `update signal_keys set value = (select value from signal_keys where device_id = '${deviceId}' and id = 'b')
        where device_id = '${deviceId}' and id = 'a'`,
     )
-    await assert.rejects(signalKeys.get(deviceId, 'session', ['a']), (error) => isParleyError(error, 'internal'))
+    await assert.rejects(signalKeys.get(deviceId, 'session', ['a']), (error) => isParleyError(error, 'data_damaged'))
     assert.equal(textOf((await signalKeys.get(deviceId, 'session', ['b'])).get('b')), 'other')
   })
 
