@@ -143,6 +143,7 @@ export function makeMessageRoutes(context: Context): Route[] {
             minItems: 1,
             maxItems: 1000,
           },
+          played: { type: 'boolean', description: 'true: played, as a voice note is; the receipt says so' },
         },
         required: ['chat', 'message_ids'],
       },
@@ -153,7 +154,7 @@ export function makeMessageRoutes(context: Context): Route[] {
         const chat = findChat(context, body.chat as string)
         assertOnline(phone.online)
         const wanted = body.message_ids as string[]
-        const unknown = phone.markRead(chat, wanted)
+        const unknown = phone.markRead(chat, wanted, body.played === true ? 'played' : 'read')
         if (unknown.length > 0) {
           throw new ApiError(404, 'unknown_message', `not received in this chat: ${unknown.join(', ')}`)
         }

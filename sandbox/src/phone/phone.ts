@@ -202,7 +202,7 @@ export class Phone implements Peer {
   }
 
   /** Tells the authors that their messages were read. Does nothing when it lacks some of them, and returns their ids. */
-  markRead(chat: string, messageIds: readonly string[]): string[] {
+  markRead(chat: string, messageIds: readonly string[], type: 'read' | 'played' = 'read'): string[] {
     const wanted = new Set(messageIds)
     const messages = this.messages.list().filter((m) => m.chat === chat && !m.fromMe && wanted.has(m.messageId))
     const found = new Set(messages.map(({ messageId }) => messageId))
@@ -211,7 +211,7 @@ export class Phone implements Peer {
       const [first, ...rest] = list.map(({ messageId }) => messageId)
       const items = rest.map((id) => node('item', { id }))
       const to = isGroup(chat) ? { to: chat, participant: author.lidJid } : { to: author.lidJid }
-      const attrs = { id: first, ...to, type: 'read', t: this.#seconds() }
+      const attrs = { id: first, ...to, type, t: this.#seconds() }
       this.#client.send(node('receipt', attrs, items.length > 0 ? [node('list', {}, items)] : undefined))
     }
     return []
