@@ -50,7 +50,7 @@ const ZONES: readonly { readonly zone: string; readonly files: RegExp; readonly 
   // The top.
   { zone: 'http', files: /^src\/http\//, mayImport: ['kernel', 'storage port', 'http/route'] },
   { zone: 'feature list', files: /^src\/features\/all-routes\.ts$/, mayImport: ['http/route', 'feature'] },
-  { zone: 'feature tools', files: /^src\/features\/[^/]+\.ts$/, mayImport: ['kernel', 'sessions port', 'http/route'] },
+  { zone: 'feature tools', files: /^src\/features\/[^/]+\.ts$/, mayImport: ['kernel', 'storage port', 'sessions port', 'http/route'] },
   {
     zone: 'feature',
     files: /^src\/features\/[^/]+\//,

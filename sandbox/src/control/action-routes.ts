@@ -1,11 +1,12 @@
 // What people do to messages and chats on their phones.
 import type { proto } from 'baileys/WAProto/index.js'
+import { edit, reactTo, revoke, voteIn } from '../phone/deeds.ts'
 import type { PhoneMessage } from '../phone/entries.ts'
 import type { Phone } from '../phone/phone.ts'
-import { readPoll } from '../phone/polls.ts'
+import { makePoll, readPoll } from '../phone/polls.ts'
 import { isGroup } from '../wire/jid.ts'
 import { ApiError } from './api-error.ts'
-import { type Context, findChat, findPerson } from './context.ts'
+import { type Context, findChat, findMessage, findPerson } from './context.ts'
 import { assertOnline, READING, read, sent, to } from './message-routes.ts'
 import type { Call, Route } from './router.ts'
 import type { Schema } from './schema.ts'
@@ -30,6 +31,7 @@ const MUTATION = reply({
 })
 
 export function makeActionRoutes(context: Context): Route[] {
+  const clock = Date.now
   const onMessage = (
     path: string,
     summary: string,
@@ -50,7 +52,7 @@ export function makeActionRoutes(context: Context): Route[] {
     handle: async ({ params, body }: Call) => {
       const { phone } = findPerson(context, params.phone!)
       assertOnline(phone.online)
-      const message = phone.find(body.message_id as string)
+      const message = findMessage(phone, body.message_id as string)
       if (message === undefined)
         throw new ApiError(404, 'unknown_message', `the phone has no message ${body.message_id}`)
       return sent(act(phone, message, body))
@@ -61,15 +63,15 @@ export function makeActionRoutes(context: Context): Route[] {
       'react',
       'React to a message; an empty emoji takes it back',
       { emoji: { type: 'string', maxLength: 64 } },
-      (phone, message, { emoji }) => phone.react(message, emoji as string),
+      (phone, message, { emoji }) => phone.perform(reactTo(message, emoji as string, clock())),
     ),
     onMessage(
       'edit',
       'Edit a message',
       { text: { type: 'string', minLength: 1, maxLength: 65_536 } },
-      (phone, message, { text }) => phone.edit(message, text as string),
+      (phone, message, { text }) => phone.perform(edit(message, text as string, clock())),
     ),
-    onMessage('revoke', 'Delete a message for everybody', {}, (phone, message) => phone.revoke(message)),
+    onMessage('revoke', 'Delete a message for everybody', {}, (phone, message) => phone.perform(revoke(message))),
     onMessage(
       'vote',
       'Vote in a poll; no options withdraw the vote',
@@ -78,7 +80,7 @@ export function makeActionRoutes(context: Context): Route[] {
         if (readPoll(message.content) === undefined) {
           throw new ApiError(404, 'unknown_message', `${message.messageId} is no poll`)
         }
-        return phone.vote(message, options as string[])
+        return phone.perform(voteIn(message, options as string[], phone.account.lidJid, clock()))
       },
     ),
     {
@@ -112,7 +114,7 @@ export function makeActionRoutes(context: Context): Route[] {
           options: body.options as string[],
           selectable: (body.selectable as number | undefined) ?? 1,
         }
-        return sent(phone.sendPoll(chat, poll))
+        return sent(phone.perform({ chat, content: makePoll(poll) }))
       },
     },
     {
@@ -155,7 +157,7 @@ export function makeActionRoutes(context: Context): Route[] {
         const { phone } = findPerson(context, params.phone!)
         const chat = findChat(context, body.chat as string)
         assertOnline(phone.online)
-        const message = body.message_id === undefined ? undefined : phone.find(body.message_id as string)
+        const message = body.message_id === undefined ? undefined : findMessage(phone, body.message_id as string)
         const { collection, index, value, version } = mutationOf(chat, body, message)
         await sent(phone.changeChat(collection, index, value, version).then(() => ''))
         return { ok: true }

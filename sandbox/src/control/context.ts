@@ -1,5 +1,7 @@
 // What the routes share: finding whom a caller names.
+import type { PhoneMessage } from '../phone/entries.ts'
 import type { People, Person } from '../phone/people.ts'
+import type { Phone } from '../phone/phone.ts'
 import type { Account, Device } from '../service/account.ts'
 import type { Service } from '../service/service.ts'
 import { isGroup, parseJid } from '../wire/jid.ts'
@@ -50,4 +52,9 @@ export function findCompanion({ service }: Context, jid: string): Device {
   const device = parseJid(jid)?.device === 0 ? undefined : service.accounts.deviceByJid(jid)
   if (device === undefined) throw new ApiError(404, 'unknown_device', `there is no companion ${jid}`)
   return device
+}
+
+/** A message on a phone by id, the newest where several have it. */
+export function findMessage(phone: Phone, messageId: string): PhoneMessage | undefined {
+  return phone.messages.findLast((message) => message.messageId === messageId)
 }

@@ -2,7 +2,7 @@ import type { TypingState } from '../phone/entries.ts'
 import type { EventLog } from '../phone/event-log.ts'
 import { NoAnswerError, OfflineError, StanzaError } from '../phone/stanza-client.ts'
 import { ApiError } from './api-error.ts'
-import { type Context, findAccount, findChat, findPerson } from './context.ts'
+import { type Context, findAccount, findChat, findMessage, findPerson } from './context.ts'
 import type { Call, Route } from './router.ts'
 import { listOf, MESSAGE, OK, PRESENCE, RECEIPT, reply, showMessage, showPresence, showReceipt } from './views.ts'
 
@@ -81,7 +81,7 @@ export function makeMessageRoutes(context: Context): Route[] {
           (message) =>
             (include_sent === true || !message.sentHere) && (author === undefined || message.from === author),
         )
-        return { messages: found.map((message) => showMessage(message, accounts, (id) => phone.find(id))) }
+        return { messages: found.map((message) => showMessage(message, accounts, (id) => findMessage(phone, id))) }
       },
     },
     {

@@ -1,6 +1,6 @@
 // A simulated person's phone: device 0 of an account, attached to the service in the same process.
 import { randomInt } from 'node:crypto'
-import { proto } from 'baileys/WAProto/index.js'
+import type { proto } from 'baileys/WAProto/index.js'
 import type { Account, Device } from '../service/account.ts'
 import type { DeviceKeys, Peer } from '../service/peer.ts'
 import type { ProblemKind } from '../service/problem-log.ts'
@@ -11,6 +11,7 @@ import { signKeyIndexList } from './adv.ts'
 import { answerRetry, makeMedia, type OutgoingMedia, readMedia } from './album.ts'
 import { type AppStateMutation, PhoneAppState } from './app-state.ts'
 import { CompanionCare } from './companion-care.ts'
+import type { Deed } from './deeds.ts'
 import { readBundle, uploadPreKeys } from './devices.ts'
 import type { PhoneMessage, PhonePresence, PhoneReceipt, TypingState } from './entries.ts'
 import { EventLog } from './event-log.ts'
@@ -18,7 +19,6 @@ import type { AppStateKey } from './history.ts'
 import { Inbox, type Incoming } from './inbox.ts'
 import { makeText, summarize } from './message-content.ts'
 import { makeMessageId, Outbox } from './outbox.ts'
-import { makePoll, type Poll, sealVote } from './polls.ts'
 import { type SignalAddress, SignalEndpoint, type SignalState } from './signal-endpoint.ts'
 import { StanzaClient } from './stanza-client.ts'
 
@@ -217,45 +217,9 @@ export class Phone implements Peer {
     return []
   }
 
-  /** Reacts; an empty emoji takes the reaction back. */
-  react(target: PhoneMessage, emoji: string): Promise<string> {
-    const key = this.#keyOf(target)
-    return this.#send(target.chat, { reactionMessage: { key, text: emoji, senderTimestampMs: this.#options.clock() } })
-  }
-
-  edit(target: PhoneMessage, text: string): Promise<string> {
-    const protocolMessage = {
-      key: this.#keyOf(target),
-      type: proto.Message.ProtocolMessage.Type.MESSAGE_EDIT,
-      editedMessage: { conversation: text },
-      timestampMs: this.#options.clock(),
-    }
-    return this.#send(target.chat, { protocolMessage }, '1')
-  }
-
-  /** Deletes for everybody; another's message in a group as its admin. */
-  revoke(target: PhoneMessage): Promise<string> {
-    const protocolMessage = { key: this.#keyOf(target), type: proto.Message.ProtocolMessage.Type.REVOKE }
-    return this.#send(target.chat, { protocolMessage }, target.fromMe ? '7' : '8')
-  }
-
-  sendPoll(chat: string, poll: Poll): Promise<string> {
-    return this.#send(chat, makePoll(poll))
-  }
-
-  vote(poll: PhoneMessage, options: readonly string[]): Promise<string> {
-    const names = { creator: poll.from.lidJid, voter: this.account.lidJid }
-    const pollUpdateMessage = {
-      pollCreationMessageKey: this.#keyOf(poll),
-      vote: sealVote(poll.content, poll.messageId, names, options),
-      senderTimestampMs: this.#options.clock(),
-    }
-    return this.#send(poll.chat, { pollUpdateMessage })
-  }
-
-  /** A message on the phone by id, the newest where several have it. */
-  find(messageId: string): PhoneMessage | undefined {
-    return this.messages.findLast((message) => message.messageId === messageId)
+  /** Sends anything, as the deed of a person. @throws StanzaError, NoAnswerError, OfflineError */
+  perform({ chat, content, edit }: Deed): Promise<string> {
+    return this.#send(chat, content, edit)
   }
 
   /** Changes how a chat stands on all devices of the account. */
@@ -266,10 +230,6 @@ export class Phone implements Peer {
   /** Goes online or offline for others, with a network all the same. */
   setAvailable(available: boolean): void {
     this.#client.send(node('presence', { type: available ? 'available' : 'unavailable', name: this.account.pushName }))
-  }
-
-  #keyOf({ chat, messageId, fromMe, from }: PhoneMessage): proto.IMessageKey {
-    return { remoteJid: chat, id: messageId, fromMe, ...(isGroup(chat) && { participant: from.lidJid }) }
   }
 
   /** Shows or ends "typing... (or "recording...") in a chat. */
