@@ -37,7 +37,9 @@ const serve = async (listener: RequestListener) => {
     port,
     get: async (url: string, more: { maxBytes?: number; timeoutMs?: number; cut?: boolean } = {}) => {
       const sink = new Sink()
-      const found = await fetcher.get({ url, field: 'url', maxBytes: 100, timeoutMs: 2_000, ...more }, sink)
+      const found = await fetcher
+        .get({ url, field: 'url', maxBytes: 100, timeoutMs: 2_000, ...more }, sink)
+        .finally(() => assert.ok(sink.destroyed || sink.writableFinished, 'nothing is left open'))
       return { ...found, text: sink.text }
     },
     [Symbol.asyncDispose]: async () => {

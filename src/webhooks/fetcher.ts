@@ -38,8 +38,8 @@ export class Fetcher implements AsyncDisposable {
   /** Writes the body into `sink`. @throws bad_request naming the field, too_large */
   async get({ url: given, field, maxBytes, timeoutMs, cut = false }: Fetch, sink: Writable): Promise<Fetched> {
     const signal = AbortSignal.timeout(timeoutMs)
-    let url = this.#guard.checkUrl(given, field)
     try {
+      let url = this.#guard.checkUrl(given, field)
       for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
         const response = await request(url, {
           dispatcher: this.#agent,

@@ -226,6 +226,7 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
         ['/images', form(photo.subarray(0, photo.length / 2), 'a.jpg'), 400, /damaged or cut short/],
         ['/images', form(randomBytes(20 * 1024 * 1024 + 1), 'a.jpg'), 413, /an image may have at most 20M/],
         ['/images', form(randomBytes(31 * 1024 * 1024), 'a.jpg'), 413, /30M.*HTTP_BODY_LIMIT_SIZE/],
+        ['/documents', form(new Uint8Array(0), 'a.pdf'), 400, /is empty/],
         ['/videos', form(photo, 'a.mp4', {}, 'video/mp4'), 415, /image\/jpeg by its content/],
         ['/audio', form(photo, 'a.mp3', {}, 'audio/mpeg'), 415, /image\/jpeg by its content/],
         ['/stickers', form(await samples.tone('s.mp3', 1), 'a.webp'), 415, /audio\/mpeg by its content/],

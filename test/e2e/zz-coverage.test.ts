@@ -26,9 +26,13 @@ const FINISHED = rows.filter(
   ({ n, path }) =>
     inRange(n, 1, 22) ||
     n === 40 ||
+    inRange(n, 42, 45) ||
+    n === 48 ||
     inRange(n, 98, 104) ||
     inRange(n, 124, 127) ||
     path.startsWith('/devices/me/login/passkey') ||
+    path.endsWith('/link-preview') ||
+    path === '/messages/media/retry-receipt' ||
     path.startsWith('/admin/whatsapp/version'),
 )
 
@@ -41,6 +45,9 @@ const EVENTS_OF_THE_AREA = [
   'message.read',
   'message.status',
   'message.undecryptable',
+  'media.received',
+  'media.downloaded',
+  'media.retry',
   'connection.qr',
   'connection.pair_success',
   'connection.pair_error',
