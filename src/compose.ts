@@ -355,6 +355,9 @@ const createEngine = async (
 
 const choresOf = (storage: Storage, outbox: Outbox, config: Config): readonly Chore[] => [
   { name: 'messages that nobody acknowledged', run: () => outbox.failStale() },
+  ...(config.storage.messageRetentionMs > 0
+    ? [{ name: 'messages', run: (now: number) => storage.messages.prune(now - config.storage.messageRetentionMs) }]
+    : []),
   { name: 'journal', run: (now) => storage.signalKeys.pruneJournal(now - JOURNAL_KEPT_MS) },
   { name: 'stanza keys', run: (now) => storage.intake.prune(now - STANZA_KEYS_KEPT_MS) },
   { name: 'stanza failures', run: (now) => storage.stanzaFailures.prune(now - STANZA_FAILURES_KEPT_MS) },

@@ -7,7 +7,6 @@ export const NO_EFFECT: Readonly<Record<string, string>> = {
   HTTP_CACHE_TTL_SECONDS: NO_REPLY_CACHE,
   LIBWEBP_VERSION: 'Accepted, but without effect: there is no separate libwebp',
   WEBHOOK_CACHE_TTL_SECONDS: 'Accepted, but without effect: subscriptions are in memory and never stale',
-  MESSAGE_RETENTION: LATER,
   METRICS_TOKEN: LATER,
   WHATSAPP_APPSTATE_WEBHOOK_ENABLED: LATER,
   WHATSAPP_AUTO_REPLY_ENABLED: LATER,

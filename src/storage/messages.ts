@@ -19,6 +19,7 @@ import type {
   PartyNames,
   RecipientReceipts,
 } from './port/messages.ts'
+import { pruneInSlices } from './prune.ts'
 import { setState } from './receipts.ts'
 
 const findCopies = sql(
@@ -69,6 +70,11 @@ const touchConversation = sql(
   'conversations_touch',
   `update conversations set last_at = ?, marked_unread = ? where device_id = ? and conversation_id = ?
      and (last_at is null or last_at <= ?)`,
+)
+const prune = sql(
+  'messages_prune',
+  `delete from messages where id in (
+     select id from messages where created_at < ? and state <> 'accepted' order by created_at limit ?) returning 1 as gone`,
 )
 const putContent = sql('messages_content', 'update messages set content = ? where id = ?')
 const findSender = sql(
@@ -273,6 +279,10 @@ export class MessageStore implements MessageRepository {
   async pending(deviceId: string, limit: number): Promise<readonly MessageRow[]> {
     const records = await this.#database.read<MessageRecord>(findPending, deviceId, limit)
     return records.map(toMessageRow)
+  }
+
+  prune(before: number): Promise<number> {
+    return pruneInSlices(this.#database, prune, before)
   }
 
   async stale(before: number, limit: number): Promise<readonly MessageRow[]> {

@@ -160,6 +160,8 @@ export interface MessageRepository {
   find(deviceId: string, messageId: string, chat?: string): Promise<MessageRow | undefined>
   /** A message with what its recipients did; `ambiguous` when several chats have one of that id and none was named. */
   describe(deviceId: string, messageId: string, chat?: string): Promise<DescribedMessage | 'ambiguous' | undefined>
+  /** Deletes messages stored before this (ms), except those still to be sent. Answers how many went. */
+  prune(before: number): Promise<number>
   /** Outgoing messages still `accepted`, oldest first. */
   pending(deviceId: string, limit: number): Promise<readonly MessageRow[]>
   /** The same of all devices: those with a timestamp before `before` (seconds). */
