@@ -12,6 +12,9 @@ interface BoomLike {
  */
 export const toEngineError = (thrown: unknown, doing: string): ParleyError => {
   if (isParleyError(thrown)) return thrown
+  // who waits for an answer when the socket closes gets the WebSocket's close code, bare
+  if (typeof thrown === 'number')
+    return new ParleyError('not_connected', `the connection to WhatsApp closed (${thrown}) while ${doing}`)
   const boom = thrown as BoomLike
   const status = boom?.output?.statusCode
   const message = messageOf(thrown)
