@@ -4,6 +4,9 @@ import type { Dice } from './dice.ts'
 import type { Lane, Ledger, Said } from './ledger.ts'
 import { sleep } from './sleep.ts'
 
+/** Stanzas that may wait for a device before everybody falls silent. */
+const MOST_WAITING = 300
+const LOOK_MS = 250
 /** Longer than the gateway's own ten seconds of waiting for an ack. */
 const REQUEST_LIMIT_MS = 25_000
 
@@ -22,9 +25,12 @@ export class Traffic {
   readonly #parts: TrafficParts
   readonly #end = new AbortController()
   readonly #running = new Set<Promise<void>>()
+  readonly #watching: Promise<void>
+  #behind = false
 
   constructor(parts: TrafficParts) {
     this.#parts = parts
+    this.#watching = this.#watch()
   }
 
   /** Lets a lane talk until the signal or the end of all traffic. */
@@ -38,7 +44,17 @@ export class Traffic {
   /** Nobody begins another text; resolves when the last has its answer. */
   async stop(): Promise<void> {
     this.#end.abort()
-    await Promise.all(this.#running)
+    await Promise.all([...this.#running, this.#watching])
+  }
+
+  /** Only what flows meets with the kills: while too much waits for the devices, nobody adds to it. */
+  async #watch(): Promise<void> {
+    const { sandbox } = this.#parts
+    while (!this.#end.signal.aborted) {
+      const { devices } = await sandbox.call<{ devices: { queue_length: number }[] }>('GET', '/sandbox/devices')
+      this.#behind = devices.some(({ queue_length }) => queue_length > MOST_WAITING)
+      await sleep(LOOK_MS, this.#end.signal)
+    }
   }
 
   async #run(lane: Lane, signal: AbortSignal): Promise<void> {
@@ -46,6 +62,10 @@ export class Traffic {
     const address = addressOf(cast, lane)
     await sleep(dice.between(0, pauseMs.most), signal)
     while (!signal.aborted) {
+      if (this.#behind) {
+        await sleep(LOOK_MS, signal)
+        continue
+      }
       const say = lane.by === 'api' ? callGateway : writeOnPhone
       const left = await say(this.#parts, lane, address)
       await sleep(left ? dice.between(pauseMs.least, pauseMs.most) : 100, signal)
