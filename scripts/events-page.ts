@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { DECLARED } from '../src/events/catalogue/declared.ts'
 import { EVENTS } from '../src/events/catalogue.ts'
 import { webhookBodyExample } from '../src/events/envelope.ts'
@@ -21,12 +23,13 @@ const INTRO = `# Events
 <!-- Written by \`npm run docs\` from src/events/catalogue. Do not edit. -->
 
 An event is posted to every webhook that wants it, as JSON with the fields of this example; \`data\` differs by event. Delivery is at least once: recognise repetitions by \`id\`. \`sequence\` counts per device, from 1, without gaps in the log. Ignore fields you do not know: fields are added, never changed.
+The examples are what a receiver got in a recorded run of the end-to-end tests, against the simulated service.
 A subscription lists names, \`area.*\` or \`*\`; an empty list means all.
 `
 
 /** `docs/reference/events.md` */
 export const renderEventsPage = (): string => {
-  const envelope = block(webhookBodyExample(EVENTS[0]!))
+  const envelope = block(exampleOf(EVENTS[0]!))
   const categories = [...new Set(EVENTS.map(({ category }) => category))]
   const sections = categories.map((category) => {
     const events = EVENTS.filter((event) => event.category === category)
@@ -35,9 +38,16 @@ export const renderEventsPage = (): string => {
   return `${[INTRO.trimEnd(), envelope, ...sections, renderDeclared()].join('\n\n')}\n`
 }
 
+/** As a receiver got it in a recorded run (test/support/e2e/examples.ts); made up where none has been recorded yet. */
+const exampleOf = (definition: EventDefinition): unknown => {
+  const path = join(import.meta.dirname, '../test/fixtures/events', `${definition.name}.json`)
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : webhookBodyExample(definition)
+}
+
 const block = (value: unknown): string => `\`\`\`json\n${JSON.stringify(value, null, 2)}\n\`\`\``
 
-const renderEvent = ({ name, description, payload, example }: EventDefinition): string => {
+const renderEvent = (definition: EventDefinition): string => {
+  const { name, description, payload } = definition
   const rows = listFields(payload as Schema).map(
     ([path, schema, isOptional]) =>
       `| \`${path}\` | ${typeOf(schema)}${isOptional ? ', optional' : ''} | ${cell(descriptionOf(schema))} |`,
@@ -46,7 +56,7 @@ const renderEvent = ({ name, description, payload, example }: EventDefinition): 
     `### \`${name}\``,
     description,
     ['| field of `data` | type | meaning |', '|---|---|---|', ...rows].join('\n'),
-    block(example),
+    block(exampleOf(definition)),
   ].join('\n\n')
 }
 

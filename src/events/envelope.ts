@@ -29,7 +29,10 @@ export const webhookBodySchema = (definition: EventDefinition) =>
   Type.Object(
     {
       id: Type.String({ format: 'uuid', description: 'The same on every attempt: use it to recognise repetitions' }),
-      sequence: Type.Integer({ minimum: 1, description: "Position in the device's event log" }),
+      sequence: Type.Integer({
+        minimum: 0,
+        description: "Position in the device's event log, from 1; 0 in the test of a webhook of every device",
+      }),
       event_type: Type.Literal(definition.name),
       device_id: Type.String({ format: 'uuid' }),
       timestamp: Type.String({ format: 'date-time', description: 'When it happened (UTC)' }),

@@ -151,6 +151,18 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       )
     })
 
+    test('message.played and chat.clear', async () => {
+      const emil = await stage.whatsapp.person('Emil')
+      const sent = await ada.device.send(emil, 'as if it were a voice note')
+      await emil.message('as if it were a voice note')
+      await emil.call('POST', '/read', { chat: ada.phone.number, message_ids: [sent.message_id], played: true })
+      const played = await ada.device.event('message.played', { message_id: sent.message_id })
+      assert.deepEqual([played.data.from_pn, played.data.is_from_me], [emil.jid, false])
+      await ada.phone.call('POST', '/chat', { chat: emil.number, action: 'clear' })
+      const cleared = await ada.device.event('chat.clear')
+      assert.equal(cleared.data.conversation_id, played.data.conversation_id)
+    })
+
     test('webhook.paused and webhook.resumed: what was given up meanwhile is sent again, marked', async () => {
       await using bad = await startReceiver()
       bad.answer = () => 400

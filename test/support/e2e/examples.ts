@@ -16,7 +16,7 @@ export const keepExample = (event: ReceivedEvent['event']): void => {
   if (!process.env.RECORD_EVENTS) return
   const path = join(EXAMPLES, `${event.event_type}.json`)
   const text = `${JSON.stringify(event, null, 2)}\n`
-  if (existsSync(path) || text.length > MAX_BYTES || event.attempt > 1) return
+  if (existsSync(path) || text.length > MAX_BYTES || event.attempt > 1 || event.sequence === 0) return
   mkdirSync(EXAMPLES, { recursive: true })
   writeFileSync(path, text)
 }
