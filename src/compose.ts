@@ -7,7 +7,7 @@ import type { Engine } from './engine/index.ts'
 import { LazyEngine } from './engine/lazy-engine.ts'
 import { Events } from './events/events.ts'
 import { EventFeed } from './events/feed.ts'
-import { eventOfMessageState } from './events/from-message-state.ts'
+import { eventsOfOwnMessage } from './events/from-own-message.ts'
 import { eventsOfSignal } from './events/from-signal.ts'
 import { createIntake } from './events/intake.ts'
 import { EventLog } from './events/log.ts'
@@ -166,7 +166,8 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     messages: storage.messages,
     clock,
     logger,
-    eventsOf: (message) => events.prepare(message.deviceId, [eventOfMessageState(message, clock.now())]),
+    eventsOf: (message) =>
+      events.prepare(message.deviceId, eventsOfOwnMessage(message, sessions.accountOf(message.deviceId), clock.now())),
     onEvents: (deviceId, committed) => events.committed(deviceId, committed),
   })
   const recipients = new Recipients({

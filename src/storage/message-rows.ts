@@ -1,4 +1,4 @@
-import type { MessageDetails } from '../kernel/message-facts.ts'
+import type { MessageAction, MessageDetails } from '../kernel/message-facts.ts'
 import type { MessageRow, MessageState } from './port/messages.ts'
 
 /** A message as `select` gives it. */
@@ -61,7 +61,7 @@ export const toMessageRow = (record: MessageRecord): MessageRow => {
     content: record.content ?? undefined,
     ...(record.target_message_id === null ? {} : { targetMessageId: record.target_message_id }),
     ...(record.mentions === null ? {} : { mentions: JSON.parse(record.mentions) as string[] }),
-    ...(details && !('action' in details) ? { details } : {}),
+    ...(details && ('action' in details ? { action: details.action as MessageAction } : { details })),
     ...(record.edited_at === null ? {} : { editedAt: record.edited_at }),
     ...(record.revoked_at === null ? {} : { revokedAt: record.revoked_at }),
     ...(record.revoked_by === null ? {} : { revokedBy: record.revoked_by }),

@@ -200,6 +200,8 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       await cleo.message('take me back')
       await device.ok('DELETE', `/messages/${own.message_id}`, { chat_jid: cleo.jid })
       await about(cleo, 'revoke', own.message_id)
+      const deleted = await device.event('message.deleted', { message_id: own.message_id })
+      assert.equal(deleted.data.is_from_me, true)
       const row = await stored(cleo, own.message_id, (one) => one.revoked_at !== null)
       assert.deepEqual([row.text, row.is_from_me], [null, true])
       await device.refused(409, 'DELETE', `/messages/${own.message_id}`, { chat_jid: cleo.jid })

@@ -82,6 +82,7 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       const id = poll.message_id as string
       assert.deepEqual((await seen(cleo, id)).poll, { question: 'Which?', options, selectable: 1 })
       await seen(ben.phone, id)
+      await device.event('poll.created', { message_id: id, is_from_me: true })
       await ben.device.event('poll.created', { message_id: id, poll_name: 'Which?', options_count: 3 })
       const results = async (of: Device = device) => (await of.ok('GET', `/polls/${id}/results?chat_jid=${group}`)).data
       const tally = (wanted: Readonly<Record<string, number>>, of?: Device) =>

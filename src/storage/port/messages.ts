@@ -27,6 +27,8 @@ export interface MessageRow {
   readonly content: Uint8Array | undefined
   /** Of an action (reaction, edit, revoke, vote): the message it is about. */
   readonly targetMessageId?: string
+  /** What it does to that message. */
+  readonly action?: MessageAction
   readonly mentions?: readonly string[]
   readonly details?: MessageDetails
   /** Seconds since the epoch; `text` is what it says now, `content` what was sent first. */

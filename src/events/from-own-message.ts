@@ -1,0 +1,63 @@
+import { kindOfJid } from '../kernel/jid.ts'
+import type { MessageRow } from '../storage/index.ts'
+import { messageDeleted } from './catalogue/messages.ts'
+import { pollCreated, pollUpdate, pollVote } from './catalogue/polls.ts'
+import { draft, type EventDraft } from './draft.ts'
+import { eventOfMessageState } from './from-message-state.ts'
+import { type OwnAccount, ownDigits } from './from-occurrence.ts'
+
+/**
+ * The events of a message that we sent and whose state just moved: its state, and, once WhatsApp has it, what it did. The
+ * same names tell of it that tell of others' deletions, polls and votes; `is_from_me` says whose it is. `now` in ms.
+ */
+export const eventsOfOwnMessage = (
+  message: MessageRow & { readonly state: Exclude<MessageRow['state'], 'received'> },
+  account: OwnAccount | undefined,
+  now: number,
+): readonly EventDraft[] => {
+  const moved = eventOfMessageState(message, now)
+  return message.state === 'server_ack' ? [moved, ...eventsOfDeed(message, account, now)] : [moved]
+}
+
+const eventsOfDeed = (message: MessageRow, account: OwnAccount | undefined, now: number): readonly EventDraft[] => {
+  const { chat, sender, messageId, conversationId, action, details } = message
+  const kind = kindOfJid(chat)
+  const common = {
+    message_id: messageId,
+    chat,
+    chat_pn: kind === 'pn' ? chat : null,
+    chat_lid: kind === 'lid' ? chat : null,
+    conversation_id: conversationId,
+    is_group: kind === 'group',
+    from: sender,
+    from_pn: sender,
+    from_lid: null,
+    contact_id: message.senderContactId ?? null,
+    is_from_me: true,
+    timestamp: Math.floor(now / 1000),
+  }
+  const jid = ownDigits(account)
+  const when = (type: string) => ({
+    orderKey: conversationId,
+    occurredAt: now,
+    dedupeKey: [type, conversationId, 'me', messageId].join(' '),
+  })
+  if (action?.kind === 'revoke') {
+    const deleted = { ...common, message_id: action.target.messageId, deleted_by: sender }
+    return [draft(messageDeleted, deleted, when(messageDeleted.name))]
+  }
+  if (action?.kind === 'poll_vote') {
+    const chosen = [...(action.options ?? [])]
+    const vote = { jid, ...common, poll_id: action.target.messageId, decrypted: true, selected_options: chosen }
+    return [draft(pollVote, vote, when(pollVote.name)), draft(pollUpdate, vote, when(pollUpdate.name))]
+  }
+  if (!details?.poll) return []
+  const { question, options, selectable } = details.poll
+  const poll = {
+    poll_name: question,
+    options: [...options],
+    options_count: options.length,
+    selectable_options: selectable,
+  }
+  return [draft(pollCreated, { jid, ...common, ...poll }, when(pollCreated.name))]
+}
