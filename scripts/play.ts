@@ -29,7 +29,7 @@ await using stack = new AsyncDisposableStack()
 const known = existsSync(notes) ? (JSON.parse(readFileSync(notes, 'utf8')) as Notes) : undefined
 const sandbox = stack.use(
   await startSandboxProcess([
-    ...['--port', SANDBOX_PORT, '--seed', 'parley-play', '--state', join(home, 'sandbox.json')],
+    ...['--port', SANDBOX_PORT, '--tls-port', '0', '--seed', 'parley-play', '--state', join(home, 'sandbox.json')],
     ...(known ? [] : ['--people', '3']),
   ]),
 )

@@ -16,7 +16,7 @@ export interface RunningGateway extends AsyncDisposable {
 export interface StartGateway {
   /** Working directory: the database and the generated secrets come to lie in `data` below it. */
   readonly home: string
-  readonly sandbox: Pick<RunningSandbox, 'ws' | 'noiseRoot'>
+  readonly sandbox: Pick<RunningSandbox, 'ws' | 'noiseRoot'> & { readonly https?: string | undefined }
   /** More settings; they win. */
   readonly env?: Readonly<Record<string, string>>
   readonly onLine?: (line: string) => void
@@ -42,7 +42,14 @@ export const startGatewayProcess = async ({
   const program = await startProgram({
     module: existsSync(built) ? built : join(root, 'src', 'main.ts'),
     cwd: home,
-    env: { ...LOCAL, WHATSAPP_WEB_URL: sandbox.ws, WHATSAPP_NOISE_ROOT: sandbox.noiseRoot, ...env },
+    env: {
+      ...LOCAL,
+      WHATSAPP_WEB_URL: sandbox.ws,
+      WHATSAPP_NOISE_ROOT: sandbox.noiseRoot,
+      // files go over TLS always; the sandbox has made its certificate itself
+      ...(sandbox.https ? { WHATSAPP_MEDIA_ORIGIN: sandbox.https, WHATSAPP_TLS_INSECURE: 'true' } : {}),
+      ...env,
+    },
     isReady: (line) => line.startsWith('Parley ') && line.includes(' listens on '),
     ...(onLine ? { onLine } : {}),
   })
