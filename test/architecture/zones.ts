@@ -50,7 +50,11 @@ const ZONES: readonly { readonly zone: string; readonly files: RegExp; readonly 
   // The top.
   { zone: 'http', files: /^src\/http\//, mayImport: ['kernel', 'storage port', 'http/route'] },
   { zone: 'feature list', files: /^src\/features\/all-routes\.ts$/, mayImport: ['http/route', 'feature'] },
-  { zone: 'feature tools', files: /^src\/features\/[^/]+\.ts$/, mayImport: ['kernel', 'storage port', 'sessions port', 'http/route'] },
+  {
+    zone: 'feature tools',
+    files: /^src\/features\/[^/]+\.ts$/,
+    mayImport: ['kernel', 'storage port', 'sessions port', 'http/route'],
+  },
   {
     zone: 'feature',
     files: /^src\/features\/[^/]+\//,
@@ -81,6 +85,7 @@ const PACKAGE_HOMES: Readonly<Record<string, RegExp>> = {
   kysely: /^src\/storage\//,
   fastify: /^src\/http\//,
   'fast-jwt': /^src\/http\//,
+  ws: /^src\/http\//,
   undici: /^src\/webhooks\//,
   pino: /^src\/observability\//,
   croner: /^src\/(?:config\/|compose\.ts$|sessions\/)/,

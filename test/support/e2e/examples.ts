@@ -9,8 +9,8 @@ export const EXAMPLES = join(import.meta.dirname, '..', '..', 'fixtures', 'event
 const MAX_BYTES = 3_000
 
 /**
- * With RECORD_EVENTS set, keeps the first request of each event as its example. To record all of them anew, delete the
- * folder and run the end-to-end tests with it.
+ * With RECORD_EVENTS set, keeps the first request of each event as its example. To record all of them anew: delete the
+ * folder, run the end-to-end tests with it, then `npm run format` and `npm run docs`.
  */
 export const keepExample = (event: ReceivedEvent['event']): void => {
   if (!process.env.RECORD_EVENTS) return
