@@ -62,6 +62,15 @@ test('people write to each other over HTTP: text, quote, receipts, read, filters
     target_message_id: null,
     copies: 1,
     media: null,
+    link: null,
+    mentions: [],
+    quoted_text: null,
+    forwarded: false,
+    location: null,
+    vcards: [],
+    poll: null,
+    vote: null,
+    disappearing_seconds: null,
   })
   await control.post(`/sandbox/people/${ben.phone}/send`, { to: ann.lid, text: 'yes', quoted_message_id: message_id })
   const answer = await control.get(`/sandbox/people/${ann.phone}/messages?wait_ms=5000`)
@@ -245,7 +254,7 @@ test('the page and the API document are served; the document lists every route',
   const listed = Object.entries(document.paths as object).flatMap(([path, operations]) =>
     Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
   )
-  assert.deepEqual(listed.sort(), ROUTES)
+  assert.deepEqual(listed.sort(), ROUTES.toSorted())
   const operations = Object.values(document.paths as object).flatMap((path) => Object.values(path as object))
   const ids = operations.map(({ operationId }) => operationId)
   assert.equal(new Set(ids).size, ids.length, 'operation ids are unique')
@@ -264,6 +273,7 @@ const ROUTES = [
   'GET /sandbox/metrics',
   'GET /sandbox/people',
   `GET ${PERSON}`,
+  `GET ${PERSON}/chat-changes`,
   `GET ${PERSON}/messages`,
   `GET ${PERSON}/messages/{message_id}/media`,
   `GET ${PERSON}/passkey`,
@@ -271,6 +281,8 @@ const ROUTES = [
   `GET ${PERSON}/receipts`,
   'GET /sandbox/problems',
   'GET /sandbox/state',
+  'GET /sandbox/wire',
+  'POST /sandbox/wire',
   `PATCH ${PERSON}`,
   'POST /admin/mock-phone/scan-qr',
   'POST /sandbox/devices/{jid}/disconnect',
@@ -279,6 +291,13 @@ const ROUTES = [
   'POST /sandbox/media/expire',
   'POST /sandbox/people',
   ...[
+    'vote',
+    'revoke',
+    'react',
+    'poll',
+    'edit',
+    'chat',
+    'availability',
     'enter-code',
     'passkey/approve',
     'passkey/assert',
@@ -287,6 +306,7 @@ const ROUTES = [
     'read',
     'scan',
     'send',
+    'send-media',
     'typing',
     'watch',
   ].map((action) => `POST ${PERSON}/${action}`),
