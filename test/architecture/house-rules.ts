@@ -6,8 +6,7 @@ export const MAX_LINES = 400
 const MAX_TEST_LINES = 500
 
 /** Path -> why it stays in one piece. */
-export const LONG_FILES: Readonly<Record<string, string>> = {
-}
+export const LONG_FILES: Readonly<Record<string, string>> = {}
 
 export const findLongFiles = (files: readonly SourceFile[], excused = LONG_FILES): readonly string[] =>
   files
