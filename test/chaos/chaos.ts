@@ -105,7 +105,10 @@ const perform = async (
   const last = startLife()
   await last.ready
   const thorough = options.kills >= KILLS_FOR_FULL_COVER
-  await Promise.race([settle({ cast, ledger, wire, weather, traffic, thorough, say }), broken])
+  await Promise.race([
+    settle({ cast, ledger, wire, weather, traffic, thorough, lossy: !options.durability, say }),
+    broken,
+  ])
   const repaired = await findRepaired(cast, sandbox)
   const problems = await readProblems(sandbox)
   const how = await last.stop()

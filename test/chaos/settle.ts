@@ -10,6 +10,7 @@ import type { Weather } from './weather.ts'
 const HALF_OPEN_MS = 75_000
 /** What is under way and makes no progress for so long is lost: longer than the pauses of outbox and webhooks. */
 const STUCK_MS = 60_000
+const LOSSY_STUCK_MS = 15_000
 /** After the last arrival: time for a second copy to show up. */
 const QUIET_MS = 3_000
 
@@ -21,11 +22,22 @@ export interface Settling {
   readonly traffic: Traffic
   /** Lets a half-open connection be noticed, while everybody talks on. */
   readonly thorough: boolean
+  /** Losses are expected: it is enough to have seen that they are there. */
+  readonly lossy: boolean
   readonly say: (line: string) => void
 }
 
 /** The gateway lives on: waits until everything has arrived, or what is missing does not come any more. */
-export const settle = async ({ cast, ledger, wire, weather, traffic, thorough, say }: Settling): Promise<void> => {
+export const settle = async ({
+  cast,
+  ledger,
+  wire,
+  weather,
+  traffic,
+  thorough,
+  lossy,
+  say,
+}: Settling): Promise<void> => {
   // one that does not come back is told of by the verdict
   await Promise.allSettled(cast.devices.map(({ api }) => api.untilConnected(30_000)))
   if (thorough) {
@@ -38,7 +50,7 @@ export const settle = async ({ cast, ledger, wire, weather, traffic, thorough, s
   say(`nobody talks any more; ${findMissing({ cast, ledger }).length} arrivals are still to come`)
   let missing = findMissing({ cast, ledger }).length
   let progressAt = performance.now()
-  const patience = thorough ? HALF_OPEN_MS + STUCK_MS : STUCK_MS
+  const patience = lossy ? LOSSY_STUCK_MS : thorough ? HALF_OPEN_MS + STUCK_MS : STUCK_MS
   while (missing > 0 && performance.now() - progressAt < patience) {
     await sleep(200)
     const left = findMissing({ cast, ledger }).length
