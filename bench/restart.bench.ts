@@ -67,11 +67,11 @@ const startOurs = async (home: Home, world: World) => {
 /** Resolves with the time of the first answer. */
 const untilAnswers = async (port: number): Promise<number> => {
   for (;;) {
-    try {
-      if ((await fetch(`http://127.0.0.1:${port}/`)).ok) return now()
-    } catch {
-      // refused: it does not listen yet
-    }
+    const answered = await fetch(`http://127.0.0.1:${port}/`).then(
+      ({ ok }) => ok,
+      () => false, // refused: it does not listen yet
+    )
+    if (answered) return now()
     await pause(2)
   }
 }
