@@ -65,7 +65,7 @@ export const makeHome = async (): Promise<Home> => {
             customerEmail: '',
             customerPhone: '',
             maxDevices: accounts.length,
-            rateLimitPerHour: 1_000,
+            rateLimitPerHour: 1_000_000_000,
           },
           systemClock.now(),
         )
