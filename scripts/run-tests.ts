@@ -52,6 +52,7 @@ const startServices = async (files: readonly string[]): Promise<() => Promise<vo
   const { startPostgres } = await import('../test/support/postgres.ts')
   const server = await startPostgres()
   process.env.TEST_POSTGRES_URL = server.url
+  process.env.TEST_POSTGRES_SHARED = '1'
   return () => server.stop()
 }
 

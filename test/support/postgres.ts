@@ -62,6 +62,14 @@ export const startPostgres = async (): Promise<PostgresServer> => {
   }
 }
 
+/**
+ * From here on this process has a server of its own instead of the one that all test files share: for tests that
+ * transactions of others would disturb. A server that somebody named with `TEST_POSTGRES_URL` is used all the same.
+ */
+export const useServerOfOwn = (): void => {
+  if (process.env.TEST_POSTGRES_SHARED) delete process.env.TEST_POSTGRES_URL
+}
+
 /** A new empty database, dropped by `drop`. On `TEST_POSTGRES_URL` when set, else on a server of this process. */
 export const createTestDatabase = async (): Promise<{ readonly url: string; drop(): Promise<void> }> => {
   const server = process.env.TEST_POSTGRES_URL ?? (await ownServer()).url

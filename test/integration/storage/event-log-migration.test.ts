@@ -10,7 +10,10 @@ import { wrappingKeys } from '../../../src/storage/keyring.ts'
 import { loadMigrations } from '../../../src/storage/migrations.ts'
 import { openStorage } from '../../../src/storage/open.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
-import { createTestDatabase, stopTestServer } from '../../support/postgres.ts'
+import { createTestDatabase, stopTestServer, useServerOfOwn } from '../../support/postgres.ts'
+
+// a reader of all devices is shown nothing newer than the oldest transaction on the whole server
+useServerOfOwn()
 
 const folder = mkdtempSync(join(tmpdir(), 'parley-migration-'))
 after(async () => {

@@ -5,7 +5,11 @@ import { EventFeed } from '../../../src/events/feed.ts'
 import { EventLog } from '../../../src/events/log.ts'
 import { newUuid } from '../../../src/kernel/ids.ts'
 import type { LogPosition, NewEvent } from '../../../src/storage/index.ts'
+import { useServerOfOwn } from '../../support/postgres.ts'
 import { onEachDatabase } from '../../support/postgres-and-sqlite.ts'
+
+// a reader of all devices is shown nothing newer than the oldest transaction on the whole server
+useServerOfOwn()
 
 const START: LogPosition = { position: 0, sequence: 0 }
 
