@@ -95,12 +95,11 @@ export class MessageSender {
 
   /** Undefined when there is no word in time: the message stays accepted and goes on its way without the caller. */
   async #waitFor(fate: Promise<Fate>): Promise<Fate | undefined> {
-    const { promise: enough, resolve } = Promise.withResolvers<undefined>()
-    const cancel = this.#clock.after(ACK_WAIT_MS, () => resolve(undefined))
+    const enough = new AbortController()
     try {
-      return await Promise.race([fate, enough])
+      return await Promise.race([fate, this.#clock.sleep(ACK_WAIT_MS, enough.signal).then(() => undefined)])
     } finally {
-      cancel()
+      enough.abort()
     }
   }
 
