@@ -36,12 +36,19 @@ const tryOutage = async (stage: Stage, outage: Outage): Promise<void> => {
       await setTimeout(40)
     }
   }
+  /** Undefined when the connection broke: one that was idle while the gateway was busy may be closed under a request. */
+  const tryToSend = (headers: Record<string, string>, text: string): Promise<Answer | undefined> =>
+    ada.device.call('POST', `/chats/${cleo.number}/messages`, { headers, body: { text } }).catch((error: unknown) => {
+      if (error instanceof TypeError && error.message === 'fetch failed') return undefined
+      throw error
+    })
   const sendOne = async (text: string, key = newUuid()): Promise<void> => {
     const headers = { 'idempotency-key': key }
     await until(
       `${text} is taken`,
       async () => {
-        const answer = await ada.device.call('POST', `/chats/${cleo.number}/messages`, { headers, body: { text } })
+        const answer = await tryToSend(headers, text)
+        if (!answer) return false
         if (answer.status === 200) return true
         refusals.push(answer)
         await setTimeout(100)
@@ -67,11 +74,8 @@ const tryOutage = async (stage: Stage, outage: Outage): Promise<void> => {
     const refused = await until(
       'a send is refused',
       async () => {
-        const answer = await ada.device.call('POST', `/chats/${cleo.number}/messages`, {
-          headers: { 'idempotency-key': 'tried-while-it-was-away' },
-          body: { text: 'urgent' },
-        })
-        return answer.status !== 200 && answer
+        const answer = await tryToSend({ 'idempotency-key': 'tried-while-it-was-away' }, 'urgent')
+        return answer !== undefined && answer.status !== 200 && answer
       },
       OUTAGE_MS + 10_000,
     )
