@@ -48,7 +48,8 @@ export const startSandboxProcess = async (args: readonly string[] = ['--port', '
 const callSandbox = async <T>(base: string, method: string, path: string, body: unknown): Promise<T> => {
   const response = await fetch(`${base}${path}`, {
     method,
-    headers: { 'content-type': 'application/json' },
+    // a kept connection may be closed by the sandbox while we are busy, under the next call
+    headers: { 'content-type': 'application/json', connection: 'close' },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   const answer = await response.text()

@@ -1,16 +1,11 @@
 import assert from 'node:assert/strict'
-import { EventEmitter } from 'node:events'
 import { after, test } from 'node:test'
-import { type BinaryNode, Curve, generateSignalPubKey, proto, type WASocket } from 'baileys'
+import { Curve, generateSignalPubKey, proto } from 'baileys'
 import fc from 'fast-check'
 import { MemorySignalKeys } from '../../../test/support/memory-signal-keys.ts'
 import { KeyedQueue } from '../../kernel/keyed-queue.ts'
 import { silentLogger } from '../../kernel/logger.ts'
-import type { Occurrence } from '../index.ts'
 import { AuthStore } from './auth-store.ts'
-import { createBaileysLogger } from './baileys-logger.ts'
-import { faultOfDeviceIdentity } from './device-identity.ts'
-import { Incoming } from './incoming.ts'
 import { createSharedLidCache, LidMap } from './lid-map.ts'
 import { RustSignalCore } from './rust-signal-core.ts'
 import { createSignalRepository } from './signal-repository.ts'
@@ -276,113 +271,5 @@ test('fetched bundles', async () => {
     }),
     rounds(700),
   )
-  await isHealthy()
-})
-
-test('whole stanzas: each is taken in, put aside, or answered; none stops the ones behind it', async () => {
-  const { alice, bob } = await meet()
-  const good = await encrypt(alice, bob)
-  const ws = new EventEmitter()
-  for (const name of ['CB:message', 'CB:receipt']) ws.on(name, () => undefined)
-  const taken: Occurrence[] = []
-  let answered = 0
-  let putAside = 0
-  const sock = {
-    ws,
-    logger: createBaileysLogger(silentLogger, 'silent'),
-    signalRepository: bob.signal,
-    sendMessageAck: async () => void answered++,
-    sendReceipt: async () => void answered++,
-    sendRetryRequest: async () => void answered++,
-    upsertMessage: async () => undefined,
-    requestPlaceholderResend: async () => undefined,
-  } as unknown as WASocket
-  const incoming = new Incoming({
-    deviceId: DEVICE,
-    sock,
-    auth: bob.auth,
-    lidMap: bob.lidMap,
-    intake: async (_, occurrence) => void taken.push(occurrence),
-    contentOf: async () => undefined,
-    failures: {
-      note: async () => {
-        putAside++
-        return { attempts: 1, givenUp: false }
-      },
-    },
-    logger: silentLogger,
-    onOverload: () => assert.fail('overload'),
-    onStorageFailure: (error) => assert.fail(error as Error),
-    onRefused: () => undefined,
-  })
-  const attribute = fc.constantFrom(
-    'id',
-    'from',
-    'participant',
-    'recipient',
-    't',
-    'type',
-    'category',
-    'offline',
-    'edit',
-  )
-  const word = fc.oneof(
-    fc.constantFrom(
-      '',
-      '111@lid',
-      '222:3@lid',
-      '120363000000000001@g.us',
-      'status@broadcast',
-      '1@newsletter',
-      '@',
-      ':',
-    ),
-    fc.string({ maxLength: 30 }),
-    fc.constant('9'.repeat(4_000)),
-  )
-  const child = fc.record({
-    tag: fc.constantFrom('enc', 'plaintext', 'unavailable', 'device-identity', 'verified_name', 'list', 'meta'),
-    attrs: fc.dictionary(
-      fc.constantFrom('type', 'v', 'count', 'mediatype'),
-      fc.oneof(word, fc.constantFrom('pkmsg', 'msg', 'skmsg', 'msmsg')),
-    ),
-    changes: fc.option(several),
-  })
-  let count = 0
-  await fc.assert(
-    fc.asyncProperty(
-      fc.constantFrom('message', 'receipt'),
-      fc.dictionary(attribute, word),
-      fc.array(child, { maxLength: 3 }),
-      async (tag, attrs, children) => {
-        const node: BinaryNode = {
-          tag,
-          attrs: { id: `M${count++}`, from: alice.jid, t: '1795348800', ...attrs },
-          content: children.map((one) => ({
-            tag: one.tag,
-            attrs: one.attrs,
-            content: one.changes ? mutateAll(good.ciphertext, one.changes) : good.ciphertext,
-          })),
-        }
-        faultOfDeviceIdentity(node)
-        ws.emit(`CB:${tag}`, node)
-        if (count % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
-      },
-    ),
-    rounds(2_000),
-  )
-  const last: BinaryNode = {
-    tag: 'message',
-    attrs: { id: 'LAST', from: alice.jid, t: '1795348800' },
-    content: [
-      { tag: 'enc', attrs: { v: '2', type: good.type }, content: Buffer.from((await encrypt(alice, bob)).ciphertext) },
-    ],
-  }
-  while (taken.at(-1)?.key !== `m:${alice.jid}:${alice.jid}:LAST`) {
-    ws.emit('CB:message', last)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  await incoming.stop()
-  assert.ok(taken.length > 0 && answered > 0 && putAside > 0, `${taken.length} ${answered} ${putAside}`)
   await isHealthy()
 })
