@@ -1,6 +1,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { ApiKeyStore } from './api-keys.ts'
+import { CachedSignalKeys } from './cached-signal-keys.ts'
 import { ChatStore } from './chats.ts'
 import { sql } from './database.ts'
 import { type DatabaseUri, parseDatabaseUri } from './database-uri.ts'
@@ -51,7 +52,9 @@ export const openStorage = async (options: OpenStorage): Promise<Storage> => {
   const keysKeyring = openedKeys === opened ? keyring : await Keyring.load(openedKeys.database, secret, clock)
 
   const { database, bulk } = opened
-  const signalKeys = new SignalKeyStore({ ...openedKeys, keyring: keysKeyring, clock, epoch: keysEpoch })
+  const signalKeys = new CachedSignalKeys(
+    new SignalKeyStore({ ...openedKeys, keyring: keysKeyring, clock, epoch: keysEpoch }),
+  )
   const forgetKeys = async (deviceIds: readonly string[]) => {
     if (openedKeys !== opened) for (const deviceId of deviceIds) await signalKeys.forget(deviceId)
   }

@@ -82,9 +82,8 @@ describe('a stanza that cannot be stored for what is in it', () => {
 
 describe('damaged keys', () => {
   test('of one peer, found while running, stop that device alone', async () => {
-    const first = await cleo.write(ben.phone, 'makes a session')
-    await ben.device.event('message.received', { message_id: first })
-    assert.ok(damage('signal_keys', "device_id = ? and type = 'session'", ben.device.id) > 0)
+    // sessions are in memory once they are used; the pre-key that a first message needs is read then
+    assert.ok(damage('signal_keys', "device_id = ? and type = 'pre-key'", ben.device.id) > 0)
     await cleo.write(ben.phone, 'does this open?')
     const failure = await ben.device.event('connection.connect_failure')
     assert.equal(failure.data.reason, 'keys_damaged')

@@ -70,8 +70,9 @@ onEachDatabase((database) => {
     const deviceId = await database.addDevice()
     await signalKeys.commit(deviceId, {
       writes: [
-        { type: 'session', id: 'a', value: bytes('sesame sesame') },
-        { type: 'session', id: 'b', value: bytes('other') },
+        // of a type that is read from the database every time
+        { type: 'pre-key', id: 'a', value: bytes('sesame sesame') },
+        { type: 'pre-key', id: 'b', value: bytes('other') },
       ],
       credentials: bytes('sesame credentials'),
       journal: { hash: 'h', plaintext: bytes('sesame journal') },
@@ -90,8 +91,8 @@ onEachDatabase((database) => {
       `update signal_keys set value = (select value from signal_keys where device_id = '${deviceId}' and id = 'b')
        where device_id = '${deviceId}' and id = 'a'`,
     )
-    await assert.rejects(signalKeys.get(deviceId, 'session', ['a']), (error) => isParleyError(error, 'data_damaged'))
-    assert.equal(textOf((await signalKeys.get(deviceId, 'session', ['b'])).get('b')), 'other')
+    await assert.rejects(signalKeys.get(deviceId, 'pre-key', ['a']), (error) => isParleyError(error, 'data_damaged'))
+    assert.equal(textOf((await signalKeys.get(deviceId, 'pre-key', ['b'])).get('b')), 'other')
   })
 
   test('another wrapping key stops the start and names its variable; the previous one is accepted and re-wrapped', async () => {
