@@ -217,8 +217,8 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
         limits,
       }),
       recipients,
-      intake: async (deviceId, occurrence) => {
-        await intake(deviceId, occurrence)
+      intake: async (deviceId, occurrence, mayCommit) => {
+        await intake(deviceId, occurrence, mayCommit)
         autoRead.onOccurrence(deviceId, occurrence)
         if (config.media.autoDownload) library.onArrival(deviceId, occurrence)
       },

@@ -90,5 +90,7 @@ export type Occurrence = MessageOccurrence | ReceiptOccurrence | ChatChangeOccur
 /**
  * Takes what happened, in order, and resolves only when it is committed; only then does the engine acknowledge to
  * WhatsApp. A rejection leaves the stanza unacknowledged: WhatsApp sends it again. The same key again changes nothing.
+ * Occurrences of a device are committed in the order of the calls. `mayCommit` is asked in the transaction: false, because
+ * an earlier one was not stored meanwhile, rejects with `storage_unavailable`.
  */
-export type Intake = (deviceId: string, occurrence: Occurrence) => Promise<void>
+export type Intake = (deviceId: string, occurrence: Occurrence, mayCommit?: () => boolean) => Promise<void>

@@ -1,4 +1,5 @@
 import type { Intake, MessageOccurrence, Occurrence } from '../engine/index.ts'
+import { ParleyError } from '../kernel/errors.ts'
 import type { IntakeRecord, IntakeRepository, NewEvent, NewMessage, ReceiptChange } from '../storage/index.ts'
 import type { Events } from './events.ts'
 import { eventsOfOccurrence, type OwnAccount } from './from-occurrence.ts'
@@ -13,11 +14,13 @@ interface Dependencies {
 /** Rule 1 of durability: what happened becomes one transaction, then the dispatcher hears of it. */
 export const createIntake =
   ({ repository, events, accountOf }: Dependencies): Intake =>
-  async (deviceId, occurrence) => {
+  async (deviceId, occurrence, mayCommit) => {
     let committed: readonly NewEvent[] = []
     const record: IntakeRecord = {
       ...writesOf(occurrence),
       events: (ids) => {
+        if (mayCommit?.() === false)
+          throw new ParleyError('storage_unavailable', 'what came before this could not be stored')
         committed = events.prepare(deviceId, eventsOfOccurrence(occurrence, ids, accountOf(deviceId)))
         return committed
       },

@@ -57,6 +57,7 @@ const setUp = async (options: { mostWaiting?: number } = {}) => {
   }
   const taken: (MessageOccurrence | ReceiptOccurrence)[] = []
   const told: string[] = []
+  const asked = { mayCommit: () => true }
   const failures = new Failures()
   const sock = {
     ws,
@@ -76,7 +77,8 @@ const setUp = async (options: { mostWaiting?: number } = {}) => {
     sock,
     auth,
     lidMap: new LidMap({ deviceId: DEVICE, repository: keys, cache: createSharedLidCache(10), ask: async () => [] }),
-    intake: async (_deviceId, occurrence) => {
+    intake: async (_deviceId, occurrence, mayCommit = () => true) => {
+      asked.mayCommit = mayCommit
       await state.intake(occurrence)
       assert.ok(occurrence.kind === 'message' || occurrence.kind === 'receipt')
       taken.push(occurrence)
@@ -96,7 +98,7 @@ const setUp = async (options: { mostWaiting?: number } = {}) => {
     for (const node of nodes) ws.emit(`CB:${node.tag}`, node)
     await settled()
   }
-  return { incoming, state, taken, told, acks, receipts, failures, hear, settled }
+  return { incoming, state, mayCommit: () => asked.mayCommit(), taken, told, acks, receipts, failures, hear, settled }
 }
 
 test('a message is taken in, then acknowledged', async () => {
@@ -250,4 +252,58 @@ test('as many as the bound at a time are no overload, however many come', async 
   for (let round = 0; round < 5; round++)
     await hear(...Array.from({ length: 10 }, (_, index) => messageNode(`M${round}.${index}`)))
   assert.deepEqual([taken.length, told], [50, []])
+})
+
+test('stanzas of different people are handed over in order without waiting for each other’s commits', async () => {
+  const { state, taken, receipts, hear, settled } = await setUp()
+  const gates = new Map<string, PromiseWithResolvers<void>>()
+  const offered: string[] = []
+  state.intake = (occurrence) => {
+    const id = occurrence.kind === 'message' ? occurrence.messageId : ''
+    const gate = Promise.withResolvers<void>()
+    gates.set(id, gate)
+    offered.push(id)
+    return gate.promise
+  }
+  const first = Promise.withResolvers<void>()
+  const decrypt = state.decrypt
+  state.decrypt = async (body) => {
+    if (Buffer.from(body).toString() === 'M1') await first.promise
+    return decrypt(body)
+  }
+  const from = (person: number) => ({ from: `49151000000${person}@s.whatsapp.net` })
+  await hear(messageNode('M1', from(1)), messageNode('M2', from(2)), messageNode('M3', from(3)))
+  assert.deepEqual(offered, [], 'M1 is still being opened')
+  first.resolve()
+  await settled()
+  assert.deepEqual(offered, ['M1', 'M2', 'M3'])
+  assert.deepEqual([taken.length, receipts], [0, []])
+  gates.get('M2')!.resolve()
+  await settled()
+  assert.deepEqual(receipts, [], 'acknowledged in order')
+  gates.get('M1')!.resolve()
+  gates.get('M3')!.resolve()
+  await settled()
+  assert.deepEqual(receipts, ['M1', 'M2', 'M3'])
+})
+
+test('what is behind a stanza that could not be stored may not be committed', async () => {
+  const { state, mayCommit, receipts, told, hear } = await setUp()
+  const away = Promise.withResolvers<void>()
+  const asked: boolean[] = []
+  state.intake = async (occurrence) => {
+    if (occurrence.kind !== 'message') return
+    if (occurrence.messageId === 'M1') return away.promise
+    await away.promise.catch(() => undefined)
+    // the next transaction
+    await new Promise((resolve) => setImmediate(resolve))
+    asked.push(mayCommit())
+    if (!mayCommit()) throw new ParleyError('storage_unavailable', 'what came before this could not be stored')
+  }
+  const hearing = hear(messageNode('M1'), messageNode('M2'))
+  await new Promise((resolve) => setImmediate(resolve))
+  away.reject(new ParleyError('storage_unavailable', 'no disk'))
+  await hearing
+  assert.deepEqual([asked, receipts], [[false], []])
+  assert.equal(told[0], 'storage')
 })

@@ -15,9 +15,11 @@ import {
 } from 'baileys'
 import { isParleyError, messageOf } from '../../kernel/errors.ts'
 import { boundId } from '../../kernel/ids.ts'
+import { bareJid } from '../../kernel/jid.ts'
+import { KeyedQueue } from '../../kernel/keyed-queue.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { StanzaFailureRepository } from '../../storage/index.ts'
-import type { Intake } from '../index.ts'
+import type { Intake, MessageOccurrence, Occurrence } from '../index.ts'
 import type { AuthStore } from './auth-store.ts'
 import { faultOfDeviceIdentity } from './device-identity.ts'
 import type { LidMap } from './lid-map.ts'
@@ -32,9 +34,13 @@ import { replaceListener } from './stock-listeners.ts'
  *
  * Baileys acknowledges before anybody has stored anything, and drops buffered events when the socket ends. So its
  * listeners for `message` and `receipt` are taken off and these stand in their place; the rest of Baileys (retry
- * requests, history, app state) is still asked to do its part. One stanza at a time per session, in order.
+ * requests, history, app state) is still asked to do its part.
  *
  *   stanza -> decrypt (ratchet + journal committed) -> intake (message, event, deliveries committed) -> receipt / ack
+ *
+ * Stanzas of one author are opened one after the other, those of different authors side by side. They are handed to the
+ * intake in the order in which they came, and not each only when the one before is on the disk: those that come close
+ * together share its commits. What came after a stanza that could not be stored is not stored either.
  *
  * When our own storage fails, nothing is acknowledged and the connection is closed: WhatsApp keeps the stanza and sends
  * it again. A sender's mistake is acknowledged like WhatsApp Web does: retry request, or a NACK with its reason. A stanza
@@ -57,8 +63,17 @@ export class Incoming {
   readonly #onStorageFailure: (error: unknown) => void
   readonly #onOverload: () => void
   readonly #stockReceipt: (node: BinaryNode) => unknown
+  /** Opening, by author. */
+  readonly #opening = new KeyedQueue<string>()
+  /** Settles when the newest stanza was handed to the intake, if there was something to hand over. */
+  #order: Promise<unknown> = Promise.resolve()
+  /** The newest intake; settles when it is committed, as all before it then are. */
+  #committed: Promise<unknown> = Promise.resolve()
+  /** Settles when the newest stanza is done with. */
   #tail: Promise<void> = Promise.resolve()
   #stopped = false
+  /** Something could not be stored: nothing that came later may be. */
+  #broken = false
   /** Stanzas that wait or are being handled. */
   #waiting = 0
   #overloaded = false
@@ -112,7 +127,7 @@ export class Incoming {
     this.#keyFailure = error
   }
 
-  #enqueue(node: BinaryNode, task: () => Promise<void>): void {
+  #enqueue(node: BinaryNode, open: () => Promise<Opened | undefined>): void {
     // it comes again on the next connection
     if (this.#stopped || this.#overloaded) return
     this.#waiting++
@@ -120,8 +135,11 @@ export class Incoming {
       this.#overloaded = true
       this.#logger.warn({ waiting: this.#waiting }, 'stanzas come faster than they can be stored; the rest is left')
     }
+    const opened = this.#opening.run(authorOf(node), () => (this.#stopped ? undefined : open()))
+    const stored = Promise.allSettled([opened, this.#order]).then(() => this.#store(opened))
+    this.#order = stored.catch(() => undefined)
     this.#tail = this.#tail.then(async () => {
-      if (!this.#stopped) await this.#handle(node, task)
+      await this.#finish(node, stored)
       this.#waiting--
       if (this.#overloaded && this.#waiting === 0 && !this.#stopped) {
         this.#stopped = true
@@ -130,21 +148,44 @@ export class Incoming {
     })
   }
 
+  /** Hands over what an opened stanza said; answers without waiting for the commit. */
+  async #store(opened: Promise<Opened | undefined>): Promise<Stored | undefined> {
+    const stanza = await opened
+    if (!stanza || this.#stopped) return undefined
+    const occurrence = await stanza.occurrence?.()
+    if (!occurrence) return { committed: undefined, answer: stanza.answer }
+    const committed = this.#intake(this.#deviceId, occurrence, () => !this.#broken)
+    this.#committed = committed.catch((error: unknown) => {
+      // at once, before another transaction begins
+      if (isStorageFailure(error)) this.#break()
+    })
+    return { committed, answer: stanza.answer }
+  }
+
   /** Never throws. */
-  async #handle(node: BinaryNode, task: () => Promise<void>): Promise<void> {
+  async #finish(node: BinaryNode, stored: Promise<Stored | undefined>): Promise<void> {
     try {
       try {
-        await task()
+        const stanza = await stored
+        await stanza?.committed
+        if (!this.#stopped) await stanza?.answer()
       } catch (error) {
         if (isStorageFailure(error)) throw error
         await this.#putAside(node, error)
       }
     } catch (error) {
-      if (isStorageFailure(error)) {
-        this.#stopped = true
+      if (!isStorageFailure(error))
+        this.#logger.error({ reason: messageOf(error) }, 'a stanza could neither be handled nor put aside')
+      else {
+        this.#break()
         this.#onStorageFailure(error)
-      } else this.#logger.error({ reason: messageOf(error) }, 'a stanza could neither be handled nor put aside')
+      }
     }
+  }
+
+  #break(): void {
+    this.#broken = true
+    this.#stopped = true
   }
 
   async #putAside(node: BinaryNode, error: unknown): Promise<void> {
@@ -163,24 +204,24 @@ export class Incoming {
     return { pn: jidNormalizedUser(me?.id), lid: me?.lid ? jidNormalizedUser(me.lid) : undefined }
   }
 
-  async #message(node: BinaryNode): Promise<void> {
+  async #message(node: BinaryNode): Promise<Opened | undefined> {
     const { me } = this.#auth.creds
-    if (!me) return
+    if (!me) return undefined
     const unencrypted = getBinaryNodeChild(node, 'plaintext')
     if (unencrypted && !node.attrs.from?.endsWith('@newsletter')) {
       this.#onRefused('plaintext')
       this.#logger.warn({ from: node.attrs.from, id: node.attrs.id }, 'refused an unencrypted message')
-      return this.#sock.sendMessageAck(node, NACK_REASONS.UnrecognizedStanza)
+      return this.#refusal(node, NACK_REASONS.UnrecognizedStanza)
     }
     // message secrets of bots: Baileys cannot open them either
     if (getBinaryNodeChild(node, 'enc')?.attrs.type === 'msmsg')
-      return this.#sock.sendMessageAck(node, NACK_REASONS.MissingMessageSecret)
+      return this.#refusal(node, NACK_REASONS.MissingMessageSecret)
 
     const forged = faultOfDeviceIdentity(node)
     if (forged) {
       this.#onRefused('device_identity')
       this.#logger.warn({ from: node.attrs.from, id: node.attrs.id, reason: forged }, 'refused a message')
-      return this.#sock.sendMessageAck(node, NACK_REASONS.ParsingError)
+      return this.#refusal(node, NACK_REASONS.ParsingError)
     }
 
     const { fullMessage, category, author, decrypt } = decryptMessageNode(
@@ -192,7 +233,6 @@ export class Incoming {
     )
     const message = fullMessage as WAMessage
     await this.#learnNames(message)
-    this.#keyFailure = undefined
     await decrypt()
     const failure = message.messageStubParameters?.[0] ?? undefined
     if (failure?.startsWith(STORAGE_FAILURE) || failure?.startsWith(STORAGE_REFUSAL)) throw new Error(failure)
@@ -200,45 +240,59 @@ export class Incoming {
 
     if (message.messageStubType === proto.WebMessageInfo.StubType.CIPHERTEXT && category !== 'peer' && !message.message)
       return this.#undecrypted(node, message, failure)
-    await this.#decrypted(node, message, category, author)
+    return this.#decrypted(node, message, category, author)
   }
 
-  async #decrypted(node: BinaryNode, message: WAMessage, category: string | undefined, author: string): Promise<void> {
+  #decrypted(node: BinaryNode, message: WAMessage, category: string | undefined, author: string): Opened {
     // the receipt names the sender's device, which cleanMessage takes out of the key
     const receipt = this.#receiptFor(node, message, category, author)
     cleanMessage(message, this.#auth.creds.me!.id, this.#auth.creds.me!.lid ?? '')
     const deviceTalk = category === 'peer' || isDeviceTalk(message.message)
-    if (!deviceTalk)
-      await this.#intake(
-        this.#deviceId,
-        await toMessageOccurrence(node, message, this.#self, this.#lidMap, this.#contentOf),
-      )
-    if (message.message?.protocolMessage) {
-      // key shares, history and the like: Baileys acts on them; it may ask the service, so nobody waits in line for it
-      void this.#sock
-        .upsertMessage(message, 'notify')
-        .then(() => this.#auth.settled())
-        .then(receipt)
-        .catch((error: unknown) => {
-          // it comes again on the next connection
-          if (!this.#stopped) this.#logger.warn({ reason: messageOf(error) }, 'a protocol message failed')
-        })
-      return
+    return {
+      ...(deviceTalk ? {} : { occurrence: () => this.#occurrence(node, message) }),
+      answer: async () => {
+        if (!message.message?.protocolMessage) return this.#quietly(receipt)
+        // key shares, history and the like: Baileys acts on them; it may ask the service, so nobody waits in line for it
+        void this.#sock
+          .upsertMessage(message, 'notify')
+          .then(() => this.#auth.settled())
+          .then(receipt)
+          .catch((error: unknown) => {
+            // it comes again on the next connection
+            if (!this.#stopped) this.#logger.warn({ reason: messageOf(error) }, 'a protocol message failed')
+          })
+      },
     }
-    await this.#quietly(receipt)
   }
 
-  async #undecrypted(node: BinaryNode, message: WAMessage, failure: string | undefined): Promise<void> {
-    if (failure === MISSING_KEYS_ERROR_TEXT) return this.#sock.sendMessageAck(node, NACK_REASONS.ParsingError)
-    await this.#intake(
-      this.#deviceId,
-      await toMessageOccurrence(node, message, this.#self, this.#lidMap, this.#contentOf),
-    )
-    if (failure === NO_MESSAGE_FOUND_ERROR_TEXT) return this.#askPhone(node, message)
-    // Baileys asks our own phone first and gives it two seconds: the messages behind this one do not wait for that
-    void this.#quietly(() => this.#sock.sendRetryRequest(node, !getBinaryNodeChild(node, 'enc'))).then(() =>
-      this.#quietly(() => this.#sock.sendMessageAck(node, NACK_REASONS.UnhandledError)),
-    )
+  #undecrypted(node: BinaryNode, message: WAMessage, failure: string | undefined): Opened {
+    if (failure === MISSING_KEYS_ERROR_TEXT) return this.#refusal(node, NACK_REASONS.ParsingError)
+    return {
+      occurrence: () => this.#occurrence(node, message),
+      answer: async () => {
+        if (failure === NO_MESSAGE_FOUND_ERROR_TEXT) return this.#askPhone(node, message)
+        // Baileys asks our own phone first and gives it two seconds: the messages behind this one do not wait for that
+        void this.#quietly(() => this.#sock.sendRetryRequest(node, !getBinaryNodeChild(node, 'enc'))).then(() =>
+          this.#quietly(() => this.#sock.sendMessageAck(node, NACK_REASONS.UnhandledError)),
+        )
+      },
+    }
+  }
+
+  #refusal(node: BinaryNode, code: number): Opened {
+    return { answer: () => this.#sock.sendMessageAck(node, code) }
+  }
+
+  #occurrence(node: BinaryNode, message: WAMessage): Promise<MessageOccurrence> {
+    const contentOf = this.#contentOf
+    // a vote may come right behind its poll
+    const afterCommits =
+      contentOf &&
+      (async (chat: string, messageId: string) => {
+        await this.#committed
+        return contentOf(chat, messageId)
+      })
+    return toMessageOccurrence(node, message, this.#self, this.#lidMap, afterCommits)
   }
 
   /** The message came without content for this device; the phone has it, unless it is of a kind that is never shared. */
@@ -280,18 +334,19 @@ export class Incoming {
     this.#active = active
   }
 
-  async #receipt(node: BinaryNode): Promise<void> {
+  async #receipt(node: BinaryNode): Promise<Opened | undefined> {
     if (node.attrs.type === 'retry') {
       // Baileys encrypts the message anew for whoever asks, and acknowledges; that may take a key fetch
       const { offline: _, ...attrs } = node.attrs
       void Promise.resolve(this.#stockReceipt({ ...node, attrs })).catch((error: unknown) =>
         this.#logger.warn({ reason: messageOf(error) }, 'a retry request failed'),
       )
-      return
+      return undefined
     }
-    const occurrence = await toReceiptOccurrence(node, this.#self, this.#lidMap)
-    if (occurrence) await this.#intake(this.#deviceId, occurrence)
-    await this.#quietly(() => this.#sock.sendMessageAck(node))
+    return {
+      occurrence: () => toReceiptOccurrence(node, this.#self, this.#lidMap),
+      answer: () => this.#quietly(() => this.#sock.sendMessageAck(node)),
+    }
   }
 
   /** Keeps the pair of names that the stanza gives, and moves sessions that stood under the phone number. */
@@ -314,6 +369,22 @@ export class Incoming {
     }
   }
 }
+
+/** A stanza that was decrypted, or understood as far as it goes. */
+interface Opened {
+  /** What is to be committed; absent or undefined when there is nothing. */
+  readonly occurrence?: () => Promise<Occurrence | undefined>
+  /** Says to the service that the stanza need not come again. */
+  readonly answer: () => Promise<void>
+}
+
+interface Stored {
+  readonly committed: Promise<void> | undefined
+  readonly answer: () => Promise<void>
+}
+
+/** Whose sessions and sender keys a stanza is opened with. */
+const authorOf = ({ tag, attrs }: BinaryNode): string => `${tag} ${bareJid(attrs.participant ?? attrs.from ?? '')}`
 
 /** Stanzas of a session that may wait to be handled; at 1 ms each they are a second's work. */
 const MOST_WAITING = 1_000
