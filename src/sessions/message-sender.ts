@@ -95,11 +95,12 @@ export class MessageSender {
 
   /** Undefined when there is no word in time: the message stays accepted and goes on its way without the caller. */
   async #waitFor(fate: Promise<Fate>): Promise<Fate | undefined> {
-    const enough = new AbortController()
+    const { promise: enough, resolve } = Promise.withResolvers<undefined>()
+    const cancel = this.#clock.after(ACK_WAIT_MS, () => resolve(undefined))
     try {
-      return await Promise.race([fate, this.#clock.sleep(ACK_WAIT_MS, enough.signal).then(() => undefined)])
+      return await Promise.race([fate, enough])
     } finally {
-      enough.abort()
+      cancel()
     }
   }
 

@@ -33,6 +33,7 @@ import { sliceOf } from './session-cache.ts'
 import type { SignalCore } from './signal-core.ts'
 import { createSignalRepository } from './signal-repository.ts'
 import { type ServiceAddress, Transport } from './transport.ts'
+import { UnwrittenRecords } from './unwritten-records.ts'
 
 export interface BaileysEngineOptions {
   readonly keys: SignalKeyRepository
@@ -78,6 +79,7 @@ export class BaileysEngine implements Engine {
   readonly #transport: Transport
   readonly #core: SignalCore
   readonly #locks = new KeyedQueue<string>()
+  readonly #unwritten = new UnwrittenRecords()
   readonly #lids = createSharedLidCache()
   readonly #devices = createSharedDeviceCache()
   readonly #small = new LRUCache<string, NonNullable<unknown>>({ max: 20_000, ttl: 3600_000 })
@@ -243,6 +245,7 @@ export class BaileysEngine implements Engine {
           core: this.#core,
           lidMap,
           locks: this.#locks,
+          unwritten: this.#unwritten,
           logger,
           onRefused: (what) => {
             this.refusals[what]++

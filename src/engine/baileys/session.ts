@@ -36,6 +36,8 @@ import type { Incoming } from './incoming.ts'
 import type { LidMap } from './lid-map.ts'
 import { requestPairingCode } from './pairing-code.ts'
 import type { PasskeyLinking } from './passkey.ts'
+import { freeRelay } from './relay.ts'
+import { SendAnswers } from './send-answers.ts'
 
 /** WhatsApp shows the first QR code for 60 s, each later one for 20 s; a pairing code lives as long as all six together. */
 const FIRST_QR_MS = 60_000
@@ -62,8 +64,8 @@ export class BaileysSession implements EngineSession {
   readonly #qrLifetimeMs: number | undefined
   readonly #onSignal: (signal: EngineSignal) => void
   readonly #passkey: PasskeyLinking
-  /** Messages whose answer somebody waits for. */
-  readonly #awaited = new Set<string>()
+  readonly #answers: SendAnswers
+  readonly #relayMessage: WASocket['relayMessage']
   #toldName: string | undefined
   #qrCount = 0
   #codeAsked = false
@@ -104,6 +106,8 @@ export class BaileysSession implements EngineSession {
     this.#browser = deps.browser
     this.#qrLifetimeMs = deps.qrLifetimeMs
     this.#onSignal = deps.onSignal
+    this.#answers = new SendAnswers(deps.clock)
+    this.#relayMessage = freeRelay(deps.sock)
     deps.sock.ev.on('connection.update', (update) => this.#onUpdate(update))
     deps.sock.ev.on('creds.update', (update) => this.#onCredentials(update))
     deps.sock.ws.on('CB:ack,class:message', (node: BinaryNode) => this.#onAck(node))
@@ -133,20 +137,14 @@ export class BaileysSession implements EngineSession {
 
   async #relay(chat: string, content: proto.IMessage, messageId: string, timeoutMs: number): Promise<SendOutcome> {
     // listening before sending: the answer may be quick
-    const answer = this.#sock.waitForMessage<{ attrs: Record<string, string> }>(messageId, timeoutMs)
-    const heard = answer.then(
-      (ack) => ack,
-      () => undefined,
-    )
-    this.#awaited.add(messageId)
+    const answer = this.#answers.expect(messageId, timeoutMs)
     try {
-      await this.#sock.relayMessage(chat, content, { messageId, ...stanzaExtras(content, chat) })
+      await this.#relayMessage(chat, content, { messageId, ...stanzaExtras(content, chat) })
     } catch (error) {
-      this.#awaited.delete(messageId)
+      this.#answers.forget(messageId)
       throw error
     }
-    const ack = await heard
-    this.#awaited.delete(messageId)
+    const ack = await answer
     if (!ack) return { outcome: 'unknown' }
     if (ack.attrs.error) return { outcome: 'refused', whatsappCode: Number(ack.attrs.error) }
     return { outcome: 'server_ack', timestamp: Number(ack.attrs.t) || Math.floor(this.#clock.now() / 1000) }
@@ -332,8 +330,9 @@ export class BaileysSession implements EngineSession {
     this.#onSignal({ type: 'push_name', name })
   }
 
-  #onAck({ attrs }: BinaryNode): void {
-    if (!attrs.id || this.#awaited.has(attrs.id)) return
+  #onAck(node: BinaryNode): void {
+    const { attrs } = node
+    if (!attrs.id || this.#answers.take(node)) return
     const whatsappCode = attrs.error === undefined ? undefined : Number(attrs.error)
     this.#onSignal({ type: 'late_ack', messageId: attrs.id, chat: jidNormalizedUser(attrs.from), whatsappCode })
   }
@@ -342,6 +341,7 @@ export class BaileysSession implements EngineSession {
     if (this.#closed) return
     this.#closed = true
     this.#open = false
+    this.#answers.close()
     await this[Symbol.asyncDispose]()
     this.#onSignal({ type: 'closed', cause: this.#localCause ?? toCloseCause(error, this.#clock.now()) })
   }

@@ -232,3 +232,72 @@ test('the facts of a session can be read for retry handling', async () => {
   await alice.signal.deleteSession([bob.jid])
   assert.equal(await alice.signal.getSessionInfo(bob.jid), null)
 })
+
+test('encryptions for one address do not wait for each other’s commits, and a ciphertext for its own', async () => {
+  const { alice, bob } = await meet()
+  const commit = alice.keys.commit.bind(alice.keys)
+  const gates: PromiseWithResolvers<void>[] = []
+  alice.keys.commit = async (...what) => {
+    const gate = Promise.withResolvers<void>()
+    gates.push(gate)
+    await gate.promise
+    return commit(...what)
+  }
+  const told: number[] = []
+  const sent = [1, 2, 3].map((number) =>
+    send(alice, bob, `text ${number}`).then((ciphertext) => {
+      told.push(number)
+      return ciphertext
+    }),
+  )
+  while (gates.length < 3) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(told, [])
+  gates[0]!.resolve()
+  const first = await sent[0]!
+  assert.deepEqual(told, [1])
+  gates[1]!.resolve()
+  gates[2]!.resolve()
+  const [second, third] = await Promise.all([sent[1]!, sent[2]!])
+  alice.keys.commit = commit
+  const fourth = await send(alice, bob, 'text 4')
+  for (const [at, ciphertext] of [first, second, third, fourth].entries())
+    assert.equal(await open(bob, alice, ciphertext), `text ${at + 1}`)
+})
+
+test('an encryption that is not committed gives no ciphertext; the ones behind it are readable', async () => {
+  const { alice, bob } = await meet()
+  const commit = alice.keys.commit.bind(alice.keys)
+  let failures = 1
+  alice.keys.commit = async (...what) => {
+    await new Promise((resolve) => setImmediate(resolve))
+    if (failures-- > 0) throw new ParleyError('storage_unavailable', 'no disk')
+    return commit(...what)
+  }
+  const [lost, kept] = await Promise.allSettled([send(alice, bob, 'lost'), send(alice, bob, 'kept')])
+  assert.equal(lost.status, 'rejected')
+  assert.equal(kept.status, 'fulfilled')
+  alice.keys.commit = commit
+  const later = await send(alice, bob, 'later')
+  assert.equal(await open(bob, alice, (kept as PromiseFulfilledResult<typeof later>).value), 'kept')
+  assert.equal(await open(bob, alice, later), 'later')
+  assert.equal(alice.failures.length, 1)
+})
+
+test('a decryption waits for the encryptions that are under way', async () => {
+  const { alice, bob } = await meet()
+  await open(bob, alice, await send(alice, bob, 'hello'))
+  const answer = await send(bob, alice, 'hi')
+  const commit = alice.keys.commit.bind(alice.keys)
+  const order: string[] = []
+  alice.keys.commit = async (...what) => {
+    const kind = what[1].journal ? 'decryption' : 'encryption'
+    order.push(`${kind} begins`)
+    await new Promise((resolve) => setImmediate(resolve))
+    await commit(...what)
+    order.push(`${kind} ends`)
+  }
+  const [ciphertext, words] = await Promise.all([send(alice, bob, 'next'), open(alice, bob, answer)])
+  assert.equal(words, 'hi')
+  assert.deepEqual(order, ['encryption begins', 'encryption ends', 'decryption begins', 'decryption ends'])
+  assert.equal(await open(bob, alice, ciphertext), 'next')
+})

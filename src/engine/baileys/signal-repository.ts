@@ -8,6 +8,7 @@ import type { AuthStore } from './auth-store.ts'
 import type { LidMap } from './lid-map.ts'
 import { isRepetition } from './rust-signal-core.ts'
 import { formatAddress, type SignalAddress, type SignalCore, type SignalStore } from './signal-core.ts'
+import { UnwrittenRecords } from './unwritten-records.ts'
 
 /**
  * Signal sessions of one device, in place of Baileys' own repository.
@@ -24,6 +25,8 @@ export interface RepositoryDeps {
   readonly core: SignalCore
   readonly lidMap: LidMap
   readonly locks: KeyedQueue<string>
+  /** Shared like the locks; one of its own when absent. */
+  readonly unwritten?: UnwrittenRecords
   readonly logger: Logger
   /** Told of every refusal of key material, for the metrics. */
   readonly onRefused: (what: 'message' | 'sender_key_message' | 'pre_key_bundle') => void
@@ -42,12 +45,21 @@ export const STORAGE_FAILURE = 'parley:storage'
 export const STORAGE_REFUSAL = 'parley:refused'
 
 export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWithLIDStore => {
-  const { deviceId, auth, repository, core, lidMap, locks, logger } = deps
+  const { deviceId, auth, repository, core, lidMap, locks, logger, unwritten = new UnwrittenRecords() } = deps
 
   const canonical = async (jid: string, mayAsk: boolean): Promise<SignalAddress> => {
     if (!isPnServer(jid)) return toAddress(jid)
     const lid = mayAsk ? await lidMap.getLIDForPN(jid) : await lidMap.storedLid(jid)
     return toAddress(lid ?? jid)
+  }
+
+  const tellingFailures = async <R>(work: () => Promise<R>): Promise<R> => {
+    try {
+      return await work()
+    } catch (thrown) {
+      if (isParleyError(thrown) && !isParleyError(thrown, 'internal')) deps.onKeyFailure(thrown)
+      throw thrown
+    }
   }
 
   /** Runs one operation under the address' lock and commits what it changed. */
@@ -56,10 +68,11 @@ export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWi
     work: (unit: KeyUnit) => Promise<R>,
     journal?: (result: R) => NonNullable<KeyCommit['journal']>,
   ): Promise<R> => {
-    const name = typeof address === 'string' ? address : formatAddress(address)
-    return locks.run(`${deviceId}|${name}`, async () => {
-      const unit = new KeyUnit(deviceId, auth, repository)
-      try {
+    const name = lockName(deviceId, address)
+    return tellingFailures(() =>
+      locks.run(name, async () => {
+        await unwritten.settled(name)
+        const unit = new KeyUnit(deviceId, auth, repository)
         const result = await unit.run(work)
         const entry = journal?.(result)
         if (unit.writes.length > 0 || entry) {
@@ -67,10 +80,23 @@ export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWi
           await repository.commit(deviceId, commit)
         }
         return result
-      } catch (thrown) {
-        if (isParleyError(thrown) && !isParleyError(thrown, 'internal')) deps.onKeyFailure(thrown)
-        throw thrown
-      }
+      }),
+    )
+  }
+
+  /** The same for an encryption: the lock is free again while its commit is under way. */
+  const operateAhead = <R>(address: SignalAddress, work: (unit: KeyUnit) => Promise<R>): Promise<R> => {
+    const name = lockName(deviceId, address)
+    return tellingFailures(async () => {
+      const { result, committed } = await locks.run(name, async () => {
+        const unit = new KeyUnit(deviceId, auth, repository, (type, id) => unwritten.find(name, type, id))
+        const done = await unit.run(work)
+        const commit = repository.commit(deviceId, { writes: unit.writes })
+        unwritten.add(name, unit.writes, commit)
+        return { result: done, committed: commit }
+      })
+      await committed
+      return result
     })
   }
 
@@ -128,7 +154,7 @@ export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWi
 
     async encryptMessage({ jid, data }) {
       const address = await canonical(jid, true)
-      const { type, body } = await operate(address, (unit) => core.encrypt(unit, address, data))
+      const { type, body } = await operateAhead(address, (unit) => core.encrypt(unit, address, data))
       return { type, ciphertext: body }
     },
 
@@ -239,10 +265,21 @@ class KeyUnit implements SignalStore {
   /** What a read failed with: the core makes something else of it, or takes it for "there is none". */
   #failure: unknown
 
-  constructor(deviceId: string, auth: AuthStore, repository: SignalKeyRepository) {
+  readonly #unwritten:
+    | ((type: string, id: string) => { readonly value: Uint8Array | undefined } | undefined)
+    | undefined
+
+  constructor(
+    deviceId: string,
+    auth: AuthStore,
+    repository: SignalKeyRepository,
+    /** What is newer than in the repository. */
+    unwritten?: (type: string, id: string) => { readonly value: Uint8Array | undefined } | undefined,
+  ) {
     this.#deviceId = deviceId
     this.#auth = auth
     this.#repository = repository
+    this.#unwritten = unwritten
   }
 
   /** @throws the storage's error when a read failed, whatever the work made of it */
@@ -309,6 +346,8 @@ class KeyUnit implements SignalStore {
   async #read(type: string, id: string): Promise<Uint8Array | undefined> {
     const written = this.writes.find((write) => write.type === type && write.id === id)
     if (written) return written.value
+    const newer = this.#unwritten?.(type, id)
+    if (newer) return newer.value
     return (await this.#watch(() => this.#repository.get(this.#deviceId, type, [id]))).get(id)
   }
 
@@ -321,6 +360,9 @@ class KeyUnit implements SignalStore {
     }
   }
 }
+
+const lockName = (deviceId: string, address: SignalAddress | string): string =>
+  `${deviceId}|${typeof address === 'string' ? address : formatAddress(address)}`
 
 const withTypeByte = (key: Uint8Array): Buffer =>
   key.length === 33 ? Buffer.from(key) : Buffer.concat([Buffer.from([5]), key])
