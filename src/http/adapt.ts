@@ -162,7 +162,7 @@ export const adaptRoute = (route: Route, parts: AdaptParts): AdaptedRoute => {
     file?: UploadedFile,
   ): Promise<void> | undefined => {
     try {
-      if (route.live) live.admit(request, route.live)
+      if (route.live) live.admit(request, reply, route.live)
       if (checkParams) checkParams(request.params)
       if (checkQuery) checkQuery(request.query)
       if (checkJson) (isForm ? checkForm! : checkJson)(body)

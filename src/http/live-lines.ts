@@ -55,10 +55,13 @@ export class StreamLine implements Line {
     this.#response = response
     this.#clock = clock
     this.closed = new Promise((resolve) => {
-      response.once('close', () => {
+      const onClose = () => {
         this.#isClosed = true
         resolve()
-      })
+      }
+      response.once('close', onClose)
+      // A response that waits behind another on its connection is not told.
+      response.req.socket.once('close', onClose)
     })
     response.on('error', () => undefined) // its closing says the same
   }

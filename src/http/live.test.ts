@@ -118,6 +118,42 @@ describe('live connections', { timeout: 30_000 }, () => {
     await stream.closed
   })
 
+  test('of a burst, no more get through than may be open; what is refused or ends makes room', async () => {
+    const { gateway, headers } = await open()
+    await using _ = gateway
+    const ask = (n: number) =>
+      n % 2 === 0
+        ? StreamReader.open(gateway.port, '/events/stream', headers)
+        : openSocket(gateway.port, '/events/ws', headers)
+    for (let round = 0; round < 3; round++) {
+      // refused for another reason: does not count any more
+      for (let n = 0; n < 12; n++)
+        await assert.rejects(StreamReader.open(gateway.port, '/events/stream?after=9', headers))
+      for (let n = 0; n < 12; n++) await assert.rejects(openSocket(gateway.port, '/events/ws?after=9', headers))
+      const outcomes = await Promise.allSettled(Array.from({ length: 40 }, (_, n) => ask(n)))
+      const opened = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+      const statuses = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason.status] : []))
+      assert.deepEqual([opened.length, statuses.length, new Set(statuses)], [10, 30, new Set([429])])
+      for (const reader of opened) reader[Symbol.dispose]()
+      await until('all have left', () => gateway.feed.readers === 0)
+    }
+  })
+
+  test('streams that wait behind another on one connection end with it', async () => {
+    const { gateway, headers } = await open()
+    await using _ = gateway
+    const asking = `GET /api/events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: ${headers.authorization}\r\n\r\n`
+    const socket = connect({ port: gateway.port, host: '127.0.0.1' })
+    socket.write(asking.repeat(3))
+    await until('they are open', () => gateway.feed.readers === 3)
+    socket.destroy()
+    await until('they are gone', () => gateway.feed.readers === 0)
+    const opened = await Promise.all(
+      Array.from({ length: 10 }, () => StreamReader.open(gateway.port, '/events/stream', headers)),
+    )
+    for (const reader of opened) reader[Symbol.dispose]()
+  })
+
   test('a device that is deleted ends its streams', async () => {
     const { clock, gateway, deviceId, headers } = await open()
     await using _ = gateway

@@ -41,7 +41,9 @@ export class LiveConnections {
   readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: 1_024, perMessageDeflate: false })
   readonly #offers = new WeakMap<IncomingMessage, UpgradeOffer>()
   readonly #ids = new WeakMap<IncomingMessage, string>()
-  readonly #open = new Map<string, Set<Live>>()
+  readonly #open = new Set<Live>()
+  /** By caller: connections that are open or asked for. */
+  readonly #seats = new Map<string, number>()
   #closing = false
 
   constructor(parts: { readonly replier: Replier; readonly clock: Clock; readonly logger: Logger }) {
@@ -57,8 +59,12 @@ export class LiveConnections {
     this.#offers.set(request, offer)
   }
 
-  /** @throws upgrade_required, bad_request, rate_limited */
-  admit(request: FastifyRequest, kind: LiveKind): void {
+  /**
+   * From now on until its connection is over, or it has been refused, the request counts: of those that come while others
+   * are still looked at, no more than the limit get through.
+   * @throws upgrade_required, bad_request, rate_limited
+   */
+  admit(request: FastifyRequest, reply: FastifyReply, kind: LiveKind): void {
     if (kind === 'websocket') {
       if (!this.#offers.has(request.raw)) throw new ParleyError('upgrade_required', 'this is for WebSockets only')
       const { 'sec-websocket-key': key, 'sec-websocket-version': version } = request.headers
@@ -66,10 +72,27 @@ export class LiveConnections {
       if (!/^[+/0-9A-Za-z]{22}==$/.test(String(key)) || version !== '13')
         throw new ParleyError('bad_request', 'this is not a well-formed WebSocket handshake (RFC 6455)')
     }
-    if ((this.#open.get(callerOf(request))?.size ?? 0) >= MAX_PER_CALLER)
+    const caller = callerOf(request)
+    const taken = this.#seats.get(caller) ?? 0
+    if (taken >= MAX_PER_CALLER)
       throw new ParleyError('rate_limited', `there are ${MAX_PER_CALLER} such connections already`, {
         retryAfterSeconds: 10,
       })
+    const { raw } = request
+    if (raw.socket.destroyed) return
+    this.#seats.set(caller, taken + 1)
+    let isTaken = true
+    const leave = () => {
+      if (!isTaken) return
+      isTaken = false
+      raw.socket.off('close', leave)
+      const left = this.#seats.get(caller)! - 1
+      if (left === 0) this.#seats.delete(caller)
+      else this.#seats.set(caller, left)
+    }
+    // One that speaks WebSocket now, or waits behind another on its connection, does not hear of its connection's end.
+    reply.raw.once('finish', leave).once('close', leave)
+    raw.socket.once('close', leave)
   }
 
   /** `check` throws when the caller's credential has lost its worth. */
@@ -92,7 +115,7 @@ export class LiveConnections {
   /** Says goodbye to everybody; resolves when they are gone. */
   async close(): Promise<void> {
     this.#closing = true
-    const all = [...this.#open.values()].flatMap((lives) => [...lives])
+    const all = [...this.#open]
     for (const { stop } of all) stop.abort()
     const late = new AbortController()
     const limit = this.#clock.sleep(CLOSE_MS, late.signal).then(
@@ -106,22 +129,16 @@ export class LiveConnections {
   }
 
   get size(): number {
-    return [...this.#open.values()].reduce((sum, lives) => sum + lives.size, 0)
+    return this.#open.size
   }
 
   #run(request: FastifyRequest, line: Line, source: LiveReply['live'], check: () => void): void {
     const stop = new AbortController()
     if (this.#closing) stop.abort()
     line.onClose(() => stop.abort())
-    const caller = callerOf(request)
-    const lives = this.#open.get(caller) ?? new Set()
-    this.#open.set(caller, lives)
     const live: Live = { line, stop, done: this.#pump(request, line, source, check, stop) }
-    lives.add(live)
-    void live.done.finally(() => {
-      lives.delete(live)
-      if (lives.size === 0) this.#open.delete(caller)
-    })
+    this.#open.add(live)
+    void live.done.finally(() => this.#open.delete(live))
   }
 
   async #pump(
