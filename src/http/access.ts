@@ -61,6 +61,7 @@ export class Accounts implements AccessRegistry {
       signalKeys: storage.signalKeys,
       messages: storage.messages,
       chats: storage.chats,
+      identities: storage.identities,
       intake: storage.intake,
       events: storage.events,
       webhooks: storage.webhooks,

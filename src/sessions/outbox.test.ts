@@ -19,7 +19,7 @@ class Rows implements Pick<MessageRepository, 'advance' | 'pending' | 'stale'> {
     const at = this.rows.findIndex((row) => row.deviceId === deviceId && row.messageId === messageId)
     const row = this.rows[at]
     if (row?.state !== 'accepted') return false
-    more?.events()
+    more?.events(undefined)
     this.rows[at] = { ...row, state, failureCode, failureReason: more?.reason }
     return true
   }

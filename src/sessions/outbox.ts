@@ -2,7 +2,7 @@ import type { EngineSession, EngineSignal, SendOutcome } from '../engine/index.t
 import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
-import type { MessageRepository, MessageRow, NewEvent } from '../storage/index.ts'
+import type { KnownParty, MessageRepository, MessageRow, NewEvent } from '../storage/index.ts'
 import { wordsOfFailure } from './refusals.ts'
 
 /** The device behind an outbox, as far as it matters here. */
@@ -65,7 +65,7 @@ export class Outbox {
   readonly #messages: MessageRepository
   readonly #clock: Clock
   readonly #logger: Logger
-  readonly #eventsOf: (message: MovedRow) => readonly NewEvent[]
+  readonly #eventsOf: (message: MovedRow, chatParty: KnownParty | undefined) => readonly NewEvent[]
   readonly #onEvents: (deviceId: string, committed: readonly NewEvent[]) => void
   readonly #lanes = new Map<string, Lane>()
   /** By device and message id: what is in a line. */
@@ -78,7 +78,7 @@ export class Outbox {
     readonly clock: Clock
     readonly logger: Logger
     /** The `message.status` event of a message that moves; called inside the transaction. */
-    readonly eventsOf: (message: MovedRow) => readonly NewEvent[]
+    readonly eventsOf: (message: MovedRow, chatParty: KnownParty | undefined) => readonly NewEvent[]
     readonly onEvents: (deviceId: string, committed: readonly NewEvent[]) => void
   }) {
     this.#messages = deps.messages
@@ -272,8 +272,8 @@ export class Outbox {
     let events: readonly NewEvent[] = []
     const moved = await this.#messages.advance(row.deviceId, row.chat, row.messageId, state, failureCode, {
       reason: failureReason,
-      events: () => {
-        events = this.#eventsOf({ ...row, state, failureCode, failureReason })
+      events: (chatParty) => {
+        events = this.#eventsOf({ ...row, state, failureCode, failureReason }, chatParty)
         return events
       },
     })

@@ -8,6 +8,7 @@ export type * from './port/chats.ts'
 export type * from './port/deliveries.ts'
 export type * from './port/events.ts'
 export type * from './port/idempotency.ts'
+export type * from './port/identities.ts'
 export type * from './port/messages.ts'
 export type * from './port/signal-keys.ts'
 export type * from './port/stanza-failures.ts'
@@ -18,6 +19,7 @@ import type { ChatRepository } from './port/chats.ts'
 import type { DeliveryRepository } from './port/deliveries.ts'
 import type { EventRepository } from './port/events.ts'
 import type { IdempotencyRepository } from './port/idempotency.ts'
+import type { IdentityRepository } from './port/identities.ts'
 import type { IntakeRepository, MessageRepository } from './port/messages.ts'
 import type { SignalKeyRepository } from './port/signal-keys.ts'
 import type { StanzaFailureRepository } from './port/stanza-failures.ts'
@@ -32,6 +34,7 @@ export interface Storage extends AsyncDisposable {
   readonly messages: MessageRepository
   readonly chats: ChatRepository
   readonly intake: IntakeRepository
+  readonly identities: IdentityRepository
   readonly events: EventRepository
   readonly webhooks: WebhookRepository
   readonly deliveries: DeliveryRepository

@@ -6,10 +6,12 @@ import { conversationOf, partyOfChat } from './conversations.ts'
 import { type Database, query, queryOne, sql, type Work } from './database.ts'
 import { lockDevice } from './device-lock.ts'
 import { appendEvents, deviceGone } from './events.ts'
+import { partyOfConversation } from './identities.ts'
 import { applyAccepted, applyAction, indexText } from './message-actions.ts'
 import { type MessageRecord, SELECT_MESSAGES, toMessageRow } from './message-rows.ts'
 import { mayAdvance, type ReceiptTimes } from './message-state.ts'
 import type { NewEvent } from './port/events.ts'
+import type { KnownParty } from './port/identities.ts'
 import type {
   DescribedMessage,
   MessageRepository,
@@ -236,7 +238,7 @@ export class MessageStore implements MessageRepository {
     messageId: string,
     state: MessageState,
     failureCode?: number,
-    more?: { readonly reason?: string | undefined; events(): readonly NewEvent[] },
+    more?: { readonly reason?: string | undefined; events(chatParty: KnownParty | undefined): readonly NewEvent[] },
   ): Promise<boolean> {
     const [bulk, now] = [this.#bulk, this.#clock.now()]
     return this.#database.write(function* () {
@@ -246,7 +248,10 @@ export class MessageStore implements MessageRepository {
       const [code, reason] = state === 'failed' ? [failureCode, more?.reason] : []
       yield* query(setState, state, code, reason, found.id)
       if (found.state === 'accepted' && state !== 'failed') yield* applyAccepted(deviceId, found.id)
-      if (more) yield* appendEvents(bulk, deviceId, more.events(), now)
+      if (more) {
+        const chatParty = yield* partyOfConversation(deviceId, found.conversation_id)
+        yield* appendEvents(bulk, deviceId, more.events(chatParty), now)
+      }
       return true
     }, deviceId)
   }

@@ -9,6 +9,7 @@ import { DeliveryStore } from './deliveries.ts'
 import { DeviceStore } from './devices.ts'
 import { EventStore } from './events.ts'
 import { IdempotencyStore } from './idempotency.ts'
+import { IdentityStore } from './identities.ts'
 import type { Storage } from './index.ts'
 import { IntakeStore } from './intake.ts'
 import { Keyring, rewrapDataKeys, type StorageSecret } from './keyring.ts'
@@ -68,6 +69,7 @@ export const openStorage = async (options: OpenStorage): Promise<Storage> => {
     signalKeys,
     messages: new MessageStore({ database, bulk, clock }),
     chats: new ChatStore({ database }),
+    identities: new IdentityStore({ database }),
     intake: new IntakeStore({ database, bulk, clock }),
     events: new EventStore({ database, bulk, clock }),
     webhooks: new WebhookStore({ database, keyring }),

@@ -1,5 +1,6 @@
 import type { ChatChange, MessageAction, MessageDetails } from '../../kernel/message-facts.ts'
 import type { EventRow, NewEvent } from './events.ts'
+import type { KnownParty } from './identities.ts'
 
 export type MessageState = 'accepted' | 'server_ack' | 'delivered' | 'read' | 'played' | 'failed' | 'received'
 
@@ -154,8 +155,11 @@ export interface MessageRepository {
     more?: {
       /** Why in words, when `failed`. */
       readonly reason?: string | undefined
-      /** Told of the step in the same transaction, when there is one; called inside it, must not wait. */
-      events(): readonly NewEvent[]
+      /**
+       * Told of the step in the same transaction, when there is one; called inside it, must not wait. `chatParty`: the
+       * person behind a one-to-one chat.
+       */
+      events(chatParty: KnownParty | undefined): readonly NewEvent[]
     },
   ): Promise<boolean>
   /** By id, in the named chat or in any; own messages first. */

@@ -1,0 +1,71 @@
+import { partyOfChat } from './conversations.ts'
+import { type Database, queryOne, sql, type Work } from './database.ts'
+import type { IdentityRepository, KnownChat, KnownParty } from './port/identities.ts'
+
+interface PartyRecord {
+  readonly contact_id: string
+  readonly pn: string | null
+  readonly lid: string | null
+}
+
+const byName = sql(
+  'identities_by_name',
+  `select contact_id, pn, lid from contacts where device_id = ? and pn = ?
+   union all select contact_id, pn, lid from contacts where device_id = ? and lid = ? limit 1`,
+)
+const byConversation = sql(
+  'identities_by_conversation',
+  `select c.contact_id, c.pn, c.lid from conversations v
+   join contacts c on c.device_id = v.device_id and c.contact_id = v.contact_id
+   where v.device_id = ? and v.conversation_id = ?`,
+)
+const conversationOfContact = sql(
+  'identities_conversation_of_contact',
+  'select conversation_id from conversations where device_id = ? and contact_id = ? and alias_of is null',
+)
+const conversationOfChat = sql(
+  'identities_conversation_of_chat',
+  'select conversation_id from conversations where device_id = ? and chat = ? and contact_id is null',
+)
+
+const toParty = ({ contact_id, pn, lid }: PartyRecord): KnownParty => ({
+  contactId: contact_id,
+  pn: pn ?? undefined,
+  lid: lid ?? undefined,
+})
+
+/** Inside a unit: the person behind a conversation; undefined when it is not a person's. */
+export function* partyOfConversation(deviceId: string, conversationId: string): Work<KnownParty | undefined> {
+  const found = yield* queryOne<PartyRecord>(byConversation, deviceId, conversationId)
+  return found && toParty(found)
+}
+
+function* person(deviceId: string, jid: string): Work<KnownParty | undefined> {
+  if (!partyOfChat(jid)) return undefined
+  const found = yield* queryOne<PartyRecord>(byName, deviceId, jid, deviceId, jid)
+  return found && toParty(found)
+}
+
+function* chatOf(deviceId: string, chat: string): Work<KnownChat> {
+  const party = yield* person(deviceId, chat)
+  const found = party
+    ? yield* queryOne<{ conversation_id: string }>(conversationOfContact, deviceId, party.contactId)
+    : yield* queryOne<{ conversation_id: string }>(conversationOfChat, deviceId, chat)
+  return { conversationId: found?.conversation_id, party }
+}
+
+export class IdentityStore implements IdentityRepository {
+  readonly #database: Database
+
+  constructor(parts: { readonly database: Database }) {
+    this.#database = parts.database
+  }
+
+  person(deviceId: string, jid: string): Promise<KnownParty | undefined> {
+    return this.#database.readAll(person(deviceId, jid))
+  }
+
+  chat(deviceId: string, chat: string): Promise<KnownChat> {
+    return this.#database.readAll(chatOf(deviceId, chat))
+  }
+}
