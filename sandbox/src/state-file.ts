@@ -5,7 +5,7 @@ import type { Service } from './service/service.ts'
 import { type ServiceSnapshot, takeSnapshot } from './service/snapshot.ts'
 
 /** Changes with the shape of what is saved: a file of another version is refused, not guessed at. */
-const VERSION = 1
+const VERSION = 2
 
 const SAVE_EVERY_MS = 2_000
 

@@ -7,6 +7,7 @@
 export type * from './media.ts'
 export type {
   ChatChangeOccurrence,
+  GroupTimerOccurrence,
   Intake,
   MessageOccurrence,
   Occurrence,
@@ -16,7 +17,7 @@ export type {
 export type * from './outgoing.ts'
 export type { CloseCause, EngineSignal } from './signals.ts'
 
-import type { ChatChange } from '../kernel/message-facts.ts'
+import type { ChatChange, ChatTimer } from '../kernel/message-facts.ts'
 import type { MediaFacts, MediaPort } from './media.ts'
 import type { Intake } from './occurrences.ts'
 import type { BuildMessage } from './outgoing.ts'
@@ -102,6 +103,10 @@ export interface EngineSession extends AsyncDisposable {
   setDefaultDisappearing(seconds: number): Promise<void>
   /** The same for a group; only admins may in some. @throws forbidden, not_found, whatsapp_refused */
   setGroupDisappearing(group: string, seconds: number): Promise<void>
+  /** The same as it is set now, on whichever device; undefined = not known yet. */
+  readonly defaultTimer: ChatTimer | undefined
+  /** After how long messages of a group disappear. @throws forbidden, not_found, whatsapp_timeout, whatsapp_refused */
+  groupTimer(group: string): Promise<number>
   /** What we are in a group; undefined when not a member. @throws whatsapp_timeout, whatsapp_refused */
   roleIn(group: string): Promise<'member' | 'admin' | undefined>
   /** Files: see `media.ts`. */

@@ -1,6 +1,6 @@
 /** What happened on WhatsApp and must not be lost. JIDs are bare (no device) unless said otherwise. */
 
-import type { ChatChange, MessageAction, MessageDetails } from '../kernel/message-facts.ts'
+import type { ChatChange, ChatTimer, MessageAction, MessageDetails } from '../kernel/message-facts.ts'
 
 /** A person as a stanza names them: at least one of the two is set. */
 export interface OccurrenceParty {
@@ -44,6 +44,8 @@ export interface MessageOccurrence {
   /** Set when it changes another message. */
   readonly action?: MessageAction | undefined
   readonly details?: MessageDetails | undefined
+  /** The timer of the one-to-one chat, when the message sets or names it. */
+  readonly timer?: ChatTimer | undefined
 }
 
 export interface ReceiptOccurrence {
@@ -85,7 +87,23 @@ export interface ChatChangeOccurrence {
   readonly raw: Readonly<Record<string, unknown>>
 }
 
-export type Occurrence = MessageOccurrence | ReceiptOccurrence | ChatChangeOccurrence
+/** WhatsApp says after how long messages of a group disappear: somebody changed it, or we came into the group. */
+export interface GroupTimerOccurrence {
+  readonly kind: 'group_timer'
+  readonly key: string
+  readonly chat: string
+  readonly chatParty: undefined
+  /** Who changed it, or let us in. */
+  readonly sender: string
+  readonly senderParty: OccurrenceParty
+  readonly fromMe: boolean
+  readonly isGroup: true
+  /** Seconds since the epoch. */
+  readonly timestamp: number
+  readonly timer: ChatTimer
+}
+
+export type Occurrence = MessageOccurrence | ReceiptOccurrence | ChatChangeOccurrence | GroupTimerOccurrence
 
 /**
  * Takes what happened, in order, and resolves only when it is committed; only then does the engine acknowledge to

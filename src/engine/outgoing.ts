@@ -1,6 +1,6 @@
 /** What can be sent, in words that know nothing of protobufs. JIDs are bare. */
 
-import type { MessageDetails } from '../kernel/message-facts.ts'
+import type { ChatTimer, MessageDetails } from '../kernel/message-facts.ts'
 
 /** A message that another one is about. */
 export interface MessageReference {
@@ -118,8 +118,8 @@ export interface OutgoingContext {
   readonly quoted?: QuotedMessage
   /** JIDs of the people mentioned. */
   readonly mentions?: readonly string[]
-  /** Seconds after which this message disappears, as the chat is set. */
-  readonly expiration?: number
+  /** After how long this message disappears, as the chat is set; `byDefault`: it begins a chat under the account's own setting. */
+  readonly timer?: ChatTimer & { readonly byDefault?: boolean }
 }
 
 export interface BuildMessage {

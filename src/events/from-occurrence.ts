@@ -50,6 +50,8 @@ const eventsOfKind = (
       return eventsOfReceipt(occurrence, ids)
     case 'chat_change':
       return [eventOfChatChange(occurrence, ids, ownDigits(account))]
+    case 'group_timer':
+      return []
   }
 }
 

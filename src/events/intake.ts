@@ -38,6 +38,7 @@ const writesOf = (occurrence: Occurrence): Omit<IntakeRecord, 'events'> => {
   }
   if (occurrence.kind === 'chat_change')
     return { ...common, chatChange: { change: occurrence.change, at: occurrence.at } }
+  if (occurrence.kind === 'group_timer') return { ...common, timer: occurrence.timer }
   if (occurrence.kind === 'receipt') {
     const receipts = occurrence.messageIds.map(
       (messageId): ReceiptChange => ({
@@ -54,6 +55,7 @@ const writesOf = (occurrence: Occurrence): Omit<IntakeRecord, 'events'> => {
     senderParty: { ...occurrence.senderParty, pushName: occurrence.pushName },
     // Talk between our own devices (key shares, history notifications) is no message of the chat.
     ...(occurrence.type === 'protocol' ? {} : { message: messageOf(occurrence) }),
+    ...(occurrence.timer ? { timer: occurrence.timer } : {}),
   }
 }
 

@@ -7,6 +7,14 @@ export interface ActionTarget {
   readonly fromMe?: boolean | undefined
 }
 
+/** After how long messages of a chat disappear. */
+export interface ChatTimer {
+  /** 0 = they stay. */
+  readonly seconds: number
+  /** Since when it holds: seconds since the epoch, 0 = not said. The newest one of a chat counts. */
+  readonly setAt: number
+}
+
 /** A message that changes another one instead of being one to read. Times in ms, as the action itself says. */
 export type MessageAction =
   /** An empty emoji takes the reaction back. */
@@ -21,6 +29,8 @@ export type MessageAction =
       readonly options?: readonly string[] | undefined
       readonly at: number
     }
+  /** Sets the timer of its chat; `target` is the message itself. */
+  | { readonly kind: 'timer'; readonly target: ActionTarget; readonly timer: ChatTimer; readonly at: number }
 
 /** What a message holds beside its text. */
 export interface MessageDetails {

@@ -1,5 +1,5 @@
 /** PORT for `features/`: the devices that are alive in this process and what can be asked of them. */
-import type { EngineSession, OutgoingContent, PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
+import type { EngineSession, MediaContent, OutgoingContent, PasskeyAssertion, PasskeyStatus } from '../engine/index.ts'
 
 export interface LiveStatus {
   /** An engine session exists in this process. */
@@ -50,10 +50,16 @@ export interface SentMessage {
   readonly timestamp: number
 }
 
+/** A file that is uploaded when nothing stands against sending it: no limit, no unknown number, no missing quote. */
+export interface FileToSend {
+  readonly kind: 'media'
+  readonly upload: (connection: EngineSession) => Promise<MediaContent>
+}
+
 export interface SendRequest {
   /** Normalised by `parseChat`. */
   readonly chat: string
-  readonly content: OutgoingContent
+  readonly content: OutgoingContent | FileToSend
   /** A stored message of the chat that this one replies to. */
   readonly replyToMessageId?: string
   /** JIDs of the people mentioned. */

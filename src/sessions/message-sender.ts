@@ -1,13 +1,14 @@
-import type { EngineSession, MessageReference, OutgoingContent } from '../engine/index.ts'
+import type { EngineSession, MessageReference, OutgoingContent, OutgoingContext } from '../engine/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
 import { newMessageId } from '../kernel/ids.ts'
 import type { Logger } from '../kernel/logger.ts'
-import type { MessageRepository, MessageRow, NewMessage, PartyNames } from '../storage/index.ts'
+import type { MessageRepository, MessageRow, NewMessage, TimedContent } from '../storage/index.ts'
 import type { DeviceSession } from './device-session.ts'
+import type { GroupTimers } from './group-timers.ts'
 import type { SendRequest, SentMessage } from './index.ts'
 import type { Fate, Outbox } from './outbox.ts'
-import type { Recipients } from './recipients.ts'
+import type { Recipient, Recipients } from './recipients.ts'
 import { wordsOfFailure } from './refusals.ts'
 import type { SendLimits } from './send-limits.ts'
 
@@ -42,6 +43,7 @@ export class MessageSender {
   readonly #outbox: Outbox
   readonly #recipients: Recipients
   readonly #limits: SendLimits
+  readonly #groupTimers: GroupTimers
 
   constructor(deps: {
     readonly messages: MessageRepository
@@ -52,6 +54,7 @@ export class MessageSender {
     readonly outbox: Outbox
     readonly recipients: Recipients
     readonly limits: SendLimits
+    readonly groupTimers: GroupTimers
   }) {
     this.#messages = deps.messages
     this.#clock = deps.clock
@@ -61,6 +64,7 @@ export class MessageSender {
     this.#outbox = deps.outbox
     this.#recipients = deps.recipients
     this.#limits = deps.limits
+    this.#groupTimers = deps.groupTimers
   }
 
   async send(device: DeviceSession, request: SendRequest): Promise<SentMessage> {
@@ -68,18 +72,41 @@ export class MessageSender {
     const known = given === undefined ? undefined : await this.#messages.find(device.deviceId, given)
     if (known?.fromMe) return this.#report(device, known)
     const connection = await connectionOf(device)
-    this.#limits.take(device.deviceId, request.content.kind)
+    const giveBack = this.#limits.take(device.deviceId, request.content.kind)
+    let row: MessageRow
+    try {
+      row = await this.#write(device, connection, request)
+    } catch (error) {
+      giveBack()
+      throw error
+    }
+    return this.#report(device, row)
+  }
+
+  /** What stands against the message first, then what takes time, then the commit. */
+  async #write(device: DeviceSession, connection: EngineSession, request: SendRequest): Promise<MessageRow> {
     const chat = await this.#recipients.resolve(connection, request.chat)
     const quoted = await this.#quoted(device.deviceId, request)
-    await this.#simulate(connection, chat.jid, request)
+    await this.#groupTimers.learn(connection, chat.jid)
+    const content = 'upload' in request.content ? await request.content.upload(connection) : request.content
+    await this.#simulate(connection, chat.jid, request, content)
     const messageId = request.messageId ?? newMessageId()
-    const content = connection.build({
-      messageId,
-      chat: chat.jid,
-      content: request.content,
-      context: { ...(quoted ? { quoted } : {}), ...(request.mentions ? { mentions: request.mentions } : {}) },
-    })
-    return this.#report(device, await this.#accept(device, messageId, chat, request, content))
+    const build = (more: OutgoingContext) =>
+      connection.build({
+        messageId,
+        chat: chat.jid,
+        content,
+        context: {
+          ...(quoted ? { quoted } : {}),
+          ...(request.mentions ? { mentions: request.mentions } : {}),
+          ...more,
+        },
+      })
+    // who is told of it that the chat has a timer builds it once more; most chats have none
+    const timed = carriesTimer(content)
+      ? { ofNewChats: connection.defaultTimer, content: (timer: OutgoingContext['timer']) => build({ timer: timer! }) }
+      : undefined
+    return this.#accept(device, { messageId, chat, request, content, encoded: build({}), timed })
   }
 
   /** What has become of a committed message, or becomes of it while the caller waits. */
@@ -123,10 +150,15 @@ export class MessageSender {
   }
 
   /** Looks human where it is asked to: online, typing for a while, then the message. Presence off means typing off. */
-  async #simulate(connection: EngineSession, chat: string, request: SendRequest): Promise<void> {
+  async #simulate(
+    connection: EngineSession,
+    chat: string,
+    request: SendRequest,
+    content: OutgoingContent,
+  ): Promise<void> {
     const { autoPresence, autoTyping, typingDelayMinMs: min, typingDelayMaxMs: max } = this.#behaviour
-    if (!(request.presenceSimulation ?? autoPresence) || !isTyped(request.content)) return
-    const state = request.content.kind === 'media' && request.content.media === 'audio' ? 'recording' : 'composing'
+    if (!(request.presenceSimulation ?? autoPresence) || !isTyped(content)) return
+    const state = content.kind === 'media' && content.media === 'audio' ? 'recording' : 'composing'
     try {
       await connection.sendPresence('available')
       if (request.typingSimulation ?? autoTyping) {
@@ -145,11 +177,16 @@ export class MessageSender {
 
   async #accept(
     device: DeviceSession,
-    messageId: string,
-    chat: { jid: string; party: PartyNames | undefined },
-    request: SendRequest,
-    content: Uint8Array,
+    message: {
+      readonly messageId: string
+      readonly chat: Recipient
+      readonly request: SendRequest
+      readonly content: OutgoingContent
+      readonly encoded: Uint8Array
+      readonly timed: TimedContent | undefined
+    },
   ): Promise<MessageRow> {
+    const { messageId, chat, request, content, encoded, timed } = message
     return this.#messages.accept(
       device.deviceId,
       {
@@ -157,16 +194,17 @@ export class MessageSender {
         messageId,
         sender: bareOwnJid(device),
         fromMe: true,
-        ...describe(request.content, this.#clock.now()),
+        ...describe(content, messageId, this.#clock.now()),
         ...(request.mentions?.length ? { mentions: request.mentions } : {}),
         quotedMessageId: request.replyToMessageId,
         pushName: undefined,
         timestamp: Math.floor(this.#clock.now() / 1000),
         state: 'accepted',
         failureCode: undefined,
-        content,
+        content: encoded,
       },
       chat.party,
+      timed,
     )
   }
 }
@@ -180,8 +218,21 @@ const isTyped = ({ kind }: OutgoingContent): boolean =>
   kind === 'poll' ||
   kind === 'edit'
 
+/** What goes with the chat's timer; an action goes with the message it is about. */
+const carriesTimer = ({ kind }: OutgoingContent): boolean =>
+  kind === 'text' ||
+  kind === 'media' ||
+  kind === 'location' ||
+  kind === 'contacts' ||
+  kind === 'poll' ||
+  kind === 'forward'
+
 /** How a content stands in the message store. */
-const describe = (content: OutgoingContent, at: number): Pick<NewMessage, 'type' | 'text' | 'details' | 'action'> => {
+const describe = (
+  content: OutgoingContent,
+  messageId: string,
+  at: number,
+): Pick<NewMessage, 'type' | 'text' | 'details' | 'action'> => {
   switch (content.kind) {
     case 'text':
       return { type: 'text', text: content.text }
@@ -227,7 +278,16 @@ const describe = (content: OutgoingContent, at: number): Pick<NewMessage, 'type'
         action: { kind: 'poll_vote', target: targetOf(content.poll), options: content.options, at },
       }
     case 'disappearing':
-      return { type: 'protocol', text: undefined }
+      return {
+        type: 'protocol',
+        text: undefined,
+        action: {
+          kind: 'timer',
+          target: { messageId, fromMe: true },
+          timer: { seconds: content.seconds, setAt: Math.floor(at / 1000) },
+          at,
+        },
+      }
   }
 }
 

@@ -36,9 +36,9 @@ export class SendLimits {
     this.#options = options
   }
 
-  /** @throws rate_limited with the seconds to wait; nothing is taken then */
-  take(deviceId: string, kind: OutgoingContent['kind']): void {
-    if (!LIMITED.has(kind)) return
+  /** Answers how to give back what was taken. @throws rate_limited with the seconds to wait; nothing is taken then */
+  take(deviceId: string, kind: OutgoingContent['kind']): () => void {
+    if (!LIMITED.has(kind)) return nothing
     const { perDevice, quotaOf } = this.#options
     const quota = quotaOf(deviceId)
     const ofKey =
@@ -46,10 +46,14 @@ export class SendLimits {
     const ofDevice = perDevice && this.#bucket(`device ${deviceId}`, perDevice.burst, MINUTE_MS / perDevice.perMinute)
     if (ofDevice)
       refuse(ofDevice.take(), 'this device sends more messages than WHATSAPP_RATE_LIMIT_MSG_PER_MINUTE allows')
-    if (!ofKey) return
+    if (!ofKey) return () => ofDevice?.giveBack()
     const wait = ofKey.take()
     if (wait > 0) ofDevice?.giveBack()
     refuse(wait, 'the API key has used up its messages of this hour (rate_limit_per_hour)')
+    return () => {
+      ofDevice?.giveBack()
+      ofKey.giveBack()
+    }
   }
 
   #bucket(name: string, capacity: number, refillMs: number): TokenBucket {
@@ -62,6 +66,8 @@ export class SendLimits {
     return bucket
   }
 }
+
+const nothing = (): void => undefined
 
 const refuse = (waitMs: number, why: string): void => {
   if (waitMs === 0) return

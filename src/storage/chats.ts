@@ -1,4 +1,10 @@
+import type { Clock } from '../kernel/clock.ts'
+import type { ChatTimer } from '../kernel/message-facts.ts'
+import { resolveParty } from './contacts.ts'
+import { conversationOf, partyOfChat, setTimer } from './conversations.ts'
 import { type Database, query, queryOne, sql, sqlPair, type Work } from './database.ts'
+import { lockDevice } from './device-lock.ts'
+import { deviceGone } from './events.ts'
 import { type MessageRecord, SELECT_MESSAGES, toMessageRow } from './message-rows.ts'
 import type {
   ChatCursor,
@@ -104,10 +110,6 @@ const readVotes = sql(
   `select p.voter, p.from_me, p.options, p.voted_at from poll_votes p join messages m on m.id = p.message_row
    where m.device_id = ? and m.conversation_id = ? and m.message_id = ? order by p.voted_at, p.voter_key`,
 )
-const putDisappearing = sql(
-  'chats_disappearing',
-  'update conversations set disappearing = ? where device_id = ? and conversation_id = ?',
-)
 const reactionsOf = sqlPair('chats_reactions', {
   sqlite: `select message_row, reactor, from_me, emoji, reacted_at from message_reactions
     where message_row in (select value from json_each(?)) and emoji <> '' order by reacted_at, reactor_key`,
@@ -138,9 +140,11 @@ const BEGIN: Place = { timestamp: -1, id: 0 }
 /** Conversations and what is in them, for reading; what changes them comes through intake. */
 export class ChatStore implements ChatRepository {
   readonly #database: Database
+  readonly #clock: Pick<Clock, 'now'>
 
-  constructor(parts: { readonly database: Database }) {
+  constructor(parts: { readonly database: Database; readonly clock: Pick<Clock, 'now'> }) {
     this.#database = parts.database
+    this.#clock = parts.clock
   }
 
   async find(deviceId: string, chat: string): Promise<ChatRow | undefined> {
@@ -222,8 +226,15 @@ export class ChatStore implements ChatRepository {
       .filter(({ options }) => options.length > 0)
   }
 
-  async setDisappearing(deviceId: string, conversationId: string, seconds: number): Promise<void> {
-    await this.#database.write(() => query(putDisappearing, seconds, deviceId, conversationId), deviceId)
+  async setTimer(deviceId: string, chat: string, timer: ChatTimer): Promise<void> {
+    const now = this.#clock.now()
+    await this.#database.write(function* () {
+      if ((yield* lockDevice(deviceId)) === undefined) throw deviceGone()
+      const names = partyOfChat(chat)
+      const party = names && (yield* resolveParty(deviceId, names, now))
+      const conversationId = yield* conversationOf(deviceId, chat, party?.contactId, now)
+      yield* setTimer(deviceId, conversationId, timer)
+    }, deviceId)
   }
 }
 

@@ -3,7 +3,7 @@ import type { Bulk } from './bulk.ts'
 import { applyChatChange, dropMessages } from './chat-changes.ts'
 import { ChatStore } from './chats.ts'
 import { resolveParties } from './contacts.ts'
-import { conversationOf, partyOfChat } from './conversations.ts'
+import { conversationOf, partyOfChat, setTimer } from './conversations.ts'
 import { type Database, queryOne, sql } from './database.ts'
 import { lockDevice } from './device-lock.ts'
 import { appendEvents, deviceGone } from './events.ts'
@@ -53,6 +53,7 @@ export class IntakeStore implements IntakeRepository {
       const { changed, moved } = yield* applyReceipts(deviceId, conversationId, record.receipts ?? [], senderParty)
       if (record.chatChange)
         yield* applyChatChange(deviceId, conversationId, record.chatChange.change, record.chatChange.at)
+      if (record.timer) yield* setTimer(deviceId, conversationId, record.timer)
       const events = record.events({ conversationId, chatParty, senderParty, changed, moved, isNew })
       return yield* appendEvents(bulk, deviceId, events, now)
     }, deviceId)
@@ -61,7 +62,7 @@ export class IntakeStore implements IntakeRepository {
   /** A long chat goes in slices of their own, before the change itself: one that was cut short is done again. */
   async #emptyChat(deviceId: string, { chatChange, chat }: IntakeRecord): Promise<void> {
     if (chatChange?.change.kind !== 'delete' && chatChange?.change.kind !== 'clear') return
-    const known = await new ChatStore({ database: this.#database }).find(deviceId, chat)
+    const known = await new ChatStore({ database: this.#database, clock: this.#clock }).find(deviceId, chat)
     if (known) await dropMessages(this.#database, deviceId, known.conversationId, chatChange.at)
   }
 

@@ -1,4 +1,5 @@
 import type { MessageAction } from '../kernel/message-facts.ts'
+import { setTimer } from './conversations.ts'
 import { query, queryOne, sql, sqlPair, type Work } from './database.ts'
 import { scopeTerm, termsOf } from './search-terms.ts'
 
@@ -108,6 +109,10 @@ export function* applyAction(
   actor: Actor,
   action: MessageAction,
 ): Work<boolean> {
+  if (action.kind === 'timer') {
+    yield* setTimer(deviceId, conversationId, action.timer)
+    return true
+  }
   const found = yield* query<Candidate>(findTargets, deviceId, action.target.messageId, conversationId)
   const target = chooseTarget(action, actor, found)
   if (!target || target.revoked_at !== null) return false

@@ -2,7 +2,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { ParleyError } from '../kernel/errors.ts'
 import type { Bulk } from './bulk.ts'
 import { resolveParty } from './contacts.ts'
-import { conversationOf, partyOfChat } from './conversations.ts'
+import { openConversation, partyOfChat } from './conversations.ts'
 import { type Database, query, queryOne, sql, type Work } from './database.ts'
 import { lockDevice } from './device-lock.ts'
 import { appendEvents, deviceGone } from './events.ts'
@@ -20,6 +20,7 @@ import type {
   NewMessage,
   PartyNames,
   RecipientReceipts,
+  TimedContent,
 } from './port/messages.ts'
 import { pruneInSlices } from './prune.ts'
 import { setState } from './receipts.ts'
@@ -208,16 +209,31 @@ export class MessageStore implements MessageRepository {
     this.#clock = parts.clock
   }
 
-  async accept(deviceId: string, message: NewMessage, chatParty: PartyNames | undefined): Promise<MessageRow> {
+  async accept(
+    deviceId: string,
+    message: NewMessage,
+    chatParty: PartyNames | undefined,
+    timed?: TimedContent,
+  ): Promise<MessageRow> {
     const now = this.#clock.now()
     const record = await this.#database.write(function* () {
       if ((yield* lockDevice(deviceId)) === undefined) throw deviceGone()
       const names = chatParty ?? partyOfChat(message.chat)
       const party = names && (yield* resolveParty(deviceId, names, now))
-      const conversationId = yield* conversationOf(deviceId, message.chat, party?.contactId, now)
+      const { conversationId, isNew, timer } = yield* openConversation(
+        deviceId,
+        message.chat,
+        party?.contactId,
+        now,
+        timed?.ofNewChats,
+      )
       const { sender, messageId } = message
       const me = yield* queryOne<{ contact_id: string }>(findSender, deviceId, sender, deviceId, sender)
-      yield* storeMessage(deviceId, conversationId, me?.contact_id, message, now)
+      const written =
+        timed && timer && timer.seconds > 0
+          ? { ...message, content: timed.content({ ...timer, byDefault: isNew }) }
+          : message
+      yield* storeMessage(deviceId, conversationId, me?.contact_id, written, now)
       const copies = yield* query<MessageRecord>(findCopies, deviceId, messageId, conversationId)
       return copies.find((copy) => copy.from_me)
     }, deviceId)

@@ -68,7 +68,7 @@ export const openStorage = async (options: OpenStorage): Promise<Storage> => {
     settings: createSettings(database),
     signalKeys,
     messages: new MessageStore({ database, bulk, clock }),
-    chats: new ChatStore({ database }),
+    chats: new ChatStore({ database, clock }),
     identities: new IdentityStore({ database }),
     intake: new IntakeStore({ database, bulk, clock }),
     events: new EventStore({ database, bulk, clock }),

@@ -133,6 +133,12 @@ export class FakeSession implements EngineSession {
     await Promise.resolve()
   }
 
+  readonly defaultTimer = undefined
+
+  async groupTimer(): Promise<number> {
+    return 0
+  }
+
   async setGroupDisappearing(): Promise<void> {
     await Promise.resolve()
   }

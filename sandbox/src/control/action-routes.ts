@@ -10,6 +10,7 @@ import { type Context, findChat, findMessage, findPerson } from './context.ts'
 import { assertOnline, READING, read, sent, to } from './message-routes.ts'
 import type { Call, Route } from './router.ts'
 import type { Schema } from './schema.ts'
+import { makeTimerRoutes } from './timer-routes.ts'
 import { listOf, OK, reply } from './views.ts'
 
 const id = { type: 'string', minLength: 1, maxLength: 128 } as const
@@ -59,6 +60,7 @@ export function makeActionRoutes(context: Context): Route[] {
     },
   })
   return [
+    ...makeTimerRoutes(context),
     onMessage(
       'react',
       'React to a message; an empty emoji takes it back',
@@ -155,7 +157,9 @@ export function makeActionRoutes(context: Context): Route[] {
       refusals: REFUSALS,
       handle: async ({ params, body }) => {
         const { phone } = findPerson(context, params.phone!)
-        const chat = findChat(context, body.chat as string)
+        const named = findChat(context, body.chat as string)
+        // A phone that has not moved a chat over to LIDs calls it by its number.
+        const chat = (body.chat as string).endsWith('@s.whatsapp.net') ? (body.chat as string) : named
         assertOnline(phone.online)
         const message = body.message_id === undefined ? undefined : findMessage(phone, body.message_id as string)
         const { collection, index, value, version } = mutationOf(chat, body, message)

@@ -33,6 +33,7 @@ function makeGroupRoutes(context: Context): Route[] {
           subject: { type: 'string', minLength: 1, maxLength: 100 },
           creator: phoneField,
           participants: { type: 'array', items: phoneField, maxItems: 1024 },
+          locked: { type: 'boolean', description: 'only admins change what the group is like; false unless given' },
         },
         required: ['subject', 'creator', 'participants'],
       },
@@ -43,7 +44,7 @@ function makeGroupRoutes(context: Context): Route[] {
         const creator = findPerson(context, body.creator as string).account
         const members = (body.participants as string[]).map((phone) => findPerson(context, phone).account)
         const others = [...new Set(members)].filter((member) => member !== creator)
-        return showGroup(groups.create(creator, body.subject as string, others))
+        return showGroup(groups.create(creator, body.subject as string, others, body.locked === true))
       },
     },
     {

@@ -164,6 +164,9 @@ export const MESSAGE = reply({
   poll: { ...OBJECT, nullable: true, description: 'question, options, selectable' },
   vote: { ...OBJECT, nullable: true, description: 'poll_id, options: names, null when it does not open' },
   disappearing_seconds: { type: 'integer', nullable: true, description: 'of a change of the timer' },
+  expires_after: { type: 'integer', nullable: true, description: 'seconds after which this message disappears' },
+  timer_set_at: { type: 'integer', nullable: true, description: 'seconds since 1970, as the message says' },
+  timer_by_default: { ...flag, description: "the message begins a chat under its author's default timer" },
   timestamp: { ...integer, description: 'seconds since 1970' },
   copies: { ...integer, description: 'how often it arrived under this id; the person sees one message' },
   media: MEDIA,
@@ -223,11 +226,19 @@ export function showPresence({ seq, from, chat, state, at }: PhonePresence) {
   return { seq, from: from?.pn ?? null, chat: isGroup(chat) ? chat : (from?.jid ?? chat), state, at }
 }
 
-export const GROUP = reply({ jid: text, subject: text, creator: text, participants: listOf(text) })
+export const GROUP = reply({
+  jid: text,
+  subject: text,
+  creator: text,
+  participants: listOf(text),
+  locked: { ...flag, description: 'only admins change what the group is like' },
+  timer: { ...integer, description: 'seconds after which messages disappear; 0 = they stay' },
+})
 
 export function showGroup(group: Group) {
   const participants = Array.from(group.members.keys(), ({ pn }: Account) => pn)
-  return { jid: jidOf(group), subject: group.subject, creator: group.creator.pn, participants }
+  const { subject, creator, locked, timer } = group
+  return { jid: jidOf(group), subject, creator: creator.pn, participants, locked, timer }
 }
 
 export const PROBLEM = reply({

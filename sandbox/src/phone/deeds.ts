@@ -35,6 +35,19 @@ export function revoke(target: PhoneMessage): Deed {
   return { chat: target.chat, content: { protocolMessage }, edit: target.fromMe ? '7' : '8' }
 }
 
+/** Sets after how long messages of a one-to-one chat disappear; 0 = they stay. */
+export function setTimer(chat: string, seconds: number, now: number): Deed {
+  const ephemeralSettingTimestamp = Math.floor(now / 1000)
+  const protocolMessage = { type: Type.EPHEMERAL_SETTING, ephemeralExpiration: seconds, ephemeralSettingTimestamp }
+  return { chat, content: { protocolMessage } }
+}
+
+/** A text under a timer, as clients write it in a chat that has one. */
+export function timedText(chat: string, text: string, seconds: number, setAt: number): Deed {
+  const contextInfo = { expiration: seconds, ephemeralSettingTimestamp: setAt }
+  return { chat, content: { extendedTextMessage: { text, contextInfo } } }
+}
+
 /** @param voter LID address of the person who votes */
 export function voteIn(poll: PhoneMessage, options: readonly string[], voter: string, now: number): Deed {
   const vote = sealVote(poll.content, poll.messageId, { creator: poll.from.lidJid, voter }, options)

@@ -1,5 +1,5 @@
 // What a phone shows of a message beside its text.
-import type { proto } from 'baileys/WAProto/index.js'
+import { proto } from 'baileys/WAProto/index.js'
 import type { PhoneMessage } from './entries.ts'
 import { summarize, unwrap } from './message-content.ts'
 import { openVote, readPoll } from './polls.ts'
@@ -32,6 +32,9 @@ export function factsOf(message: PhoneMessage, find: (id: string) => PhoneMessag
     poll: readPoll(content) ?? null,
     vote: voteOf(message, content, find),
     disappearing_seconds: timer ?? null,
+    expires_after: context?.expiration || null,
+    timer_set_at: Number(context?.ephemeralSettingTimestamp ?? 0) || null,
+    timer_by_default: context?.disappearingMode?.trigger === proto.DisappearingMode.Trigger.ACCOUNT_SETTING,
   }
 }
 

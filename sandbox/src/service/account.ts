@@ -83,6 +83,8 @@ export class Account {
   pushName: string
   about: string
   maxCompanions: number
+  /** After how long messages of new chats disappear, and since when. */
+  defaultTimer = { duration: 0, t: 0 }
   /** By which address this account's clients are shown other people in 1:1 chats. */
   addressing: 'lid' | 'pn' = 'lid'
   /** Encoded `ADVSignedKeyIndexList`, signed by the phone at the last change of devices. */

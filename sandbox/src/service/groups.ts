@@ -18,6 +18,10 @@ export interface Group {
   subjectAt: number
   subjectBy: Account
   participantVersion: number
+  /** Seconds after which messages disappear; 0 = they stay. */
+  timer: number
+  /** Only admins change what the group is like. */
+  locked: boolean
 }
 
 /** Groups, their members, and who is told of a change. */
@@ -32,7 +36,7 @@ export class GroupRegistry {
     this.#mailroom = options.mailroom
   }
 
-  create(creator: Account, subject: string, members: readonly Account[]): Group {
+  create(creator: Account, subject: string, members: readonly Account[], locked = false): Group {
     this.#counter += 1
     const now = this.#clock()
     const group: Group = {
@@ -44,6 +48,8 @@ export class GroupRegistry {
       subjectAt: now,
       subjectBy: creator,
       participantVersion: now,
+      timer: 0,
+      locked,
     }
     this.#groups.set(group.id, group)
     return group
@@ -81,6 +87,15 @@ export class GroupRegistry {
       const [eldest] = group.members.keys()
       group.members.set(eldest!, 'admin')
     }
+  }
+
+  /** Sets after how long messages disappear, and tells the others. False when the group lets only admins do so. */
+  setTimer(group: Group, actor: Device, seconds: number): boolean {
+    if (group.locked && group.members.get(actor.account) === 'member') return false
+    group.timer = seconds
+    const change = seconds > 0 ? node('ephemeral', { expiration: seconds }) : node('not_ephemeral')
+    this.announce(group, actor, change)
+    return true
   }
 
   /** Tells every device of the members (and of `also`) but the one that made the change. */
@@ -126,9 +141,9 @@ export function groupNode(group: Group): BinaryNode {
     p_v_id: group.participantVersion,
     a_v_id: group.createdAt,
   }
-  return node(
-    'group',
-    attrs,
-    Array.from(group.members, ([account, role]) => participantNode(account, role)),
-  )
+  return node('group', attrs, [
+    ...Array.from(group.members, ([account, role]) => participantNode(account, role)),
+    ...(group.locked ? [node('locked')] : []),
+    ...(group.timer > 0 ? [node('ephemeral', { expiration: group.timer })] : []),
+  ])
 }

@@ -7,6 +7,7 @@ import { AppStateStore } from './app-state-store.ts'
 import { DeviceDirectory } from './device-directory.ts'
 import { Faults } from './faults.ts'
 import { GroupRegistry } from './groups.ts'
+import { setDefaultTimer } from './iq/account-iqs.ts'
 import { type IqContext, IqRouter } from './iq/iq-router.ts'
 import { Mailroom } from './mailroom.ts'
 import { MessageRouter } from './message-router.ts'
@@ -124,6 +125,11 @@ export class Service {
     const { account } = companion
     const from = account.addressing === 'lid' ? account.lidJid : account.jid
     this.#mailroom.notify(companion, 'mediaretry', { id: messageId, from, t: this.#seconds() }, content)
+  }
+
+  /** Sets on a device after how long messages of new chats disappear; the account's other devices are told. */
+  setDefaultTimer(device: Device, seconds: number) {
+    setDefaultTimer(device, seconds, { clock: () => this.#seconds() * 1000, mailroom: this.#mailroom })
   }
 
   /** Takes a companion off its account, as a phone does under "Linked devices" > "Log out". */

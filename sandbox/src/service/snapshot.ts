@@ -20,6 +20,7 @@ interface AccountSnapshot {
   readonly businessName: string | undefined
   readonly maxCompanions: number
   readonly addressing: Account['addressing']
+  readonly defaultTimer: Account['defaultTimer']
   readonly createdAt: number
   readonly blocked: readonly string[]
   readonly privacy: readonly (readonly [string, string])[]
@@ -84,7 +85,8 @@ export function restoreSnapshot(service: Service, snapshot: ServiceSnapshot): vo
 }
 
 function saveAccount(service: Service, account: Account): AccountSnapshot {
-  const { pn, lid, pushName, about, platform, businessName, maxCompanions, addressing, createdAt } = account
+  const { pn, lid, pushName, about, platform, businessName, maxCompanions, addressing, defaultTimer, createdAt } =
+    account
   const { signedKeyIndexes, keyIndexesAt, nextDeviceId, nextKeyIndex } = account
   return {
     pn,
@@ -95,6 +97,7 @@ function saveAccount(service: Service, account: Account): AccountSnapshot {
     businessName,
     maxCompanions,
     addressing,
+    defaultTimer,
     createdAt,
     signedKeyIndexes,
     keyIndexesAt,
@@ -127,6 +130,7 @@ function restoreAccount(service: Service, saved: AccountSnapshot): void {
   const spec = { pn, lid, pushName, about, platform, maxCompanions, primary: phone.keys, ...business }
   const account = service.accounts.create(spec, saved.createdAt)
   account.addressing = saved.addressing
+  account.defaultTimer = saved.defaultTimer
   account.signedKeyIndexes = saved.signedKeyIndexes
   account.keyIndexesAt = saved.keyIndexesAt
   account.nextDeviceId = saved.nextDeviceId

@@ -153,8 +153,8 @@ interface CarriesContext {
 
 const addContext = (message: proto.IMessage, context: OutgoingContext | undefined): proto.IMessage => {
   if (!context) return message
-  const { quoted, mentions, expiration } = context
-  if (!quoted && !mentions?.length && !expiration) return message
+  const { quoted, mentions, timer } = context
+  if (!quoted && !mentions?.length && !timer?.seconds) return message
   const inner = normalizeMessageContent(message)
   const part = Object.values(inner ?? {}).find(
     (value): value is CarriesContext => typeof value === 'object' && value !== null && !('messageSecret' in value),
@@ -163,7 +163,7 @@ const addContext = (message: proto.IMessage, context: OutgoingContext | undefine
   part.contextInfo = {
     ...part.contextInfo,
     ...(mentions?.length ? { mentionedJid: [...mentions] } : {}),
-    ...(expiration ? { expiration } : {}),
+    ...(timer?.seconds ? expirationOf(timer) : {}),
     ...(quoted
       ? {
           stanzaId: quoted.messageId,
@@ -174,6 +174,23 @@ const addContext = (message: proto.IMessage, context: OutgoingContext | undefine
   }
   return message
 }
+
+const { Initiator, Trigger } = proto.DisappearingMode
+
+/** As WhatsApp's clients write it: the first message of a chat under the account's own setting tells that it is so. */
+const expirationOf = ({ seconds, setAt, byDefault }: NonNullable<OutgoingContext['timer']>): proto.IContextInfo => ({
+  expiration: seconds,
+  ...(setAt > 0 ? { ephemeralSettingTimestamp: setAt } : {}),
+  ...(byDefault
+    ? {
+        disappearingMode: {
+          initiator: Initiator.INITIATED_BY_ME,
+          trigger: Trigger.ACCOUNT_SETTING,
+          initiatedByMe: true,
+        },
+      }
+    : {}),
+})
 
 /** A text as it was edited since. */
 const withText = (message: proto.IMessage, text: string | undefined): proto.IMessage => {

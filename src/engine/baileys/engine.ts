@@ -21,6 +21,7 @@ import { ChatChanges } from './chat-changes.ts'
 import { watchDamage } from './damage-watch.ts'
 import { createDeviceCache, createSharedDeviceCache } from './device-cache.ts'
 import { Incoming } from './incoming.ts'
+import { keepGroupTimers } from './group-timers.ts'
 import { createSharedLidCache, LidMap } from './lid-map.ts'
 import { mediaFactsOf, relocated } from './media-part.ts'
 import { MediaTransfer } from './media-transfer.ts'
@@ -165,6 +166,14 @@ export class BaileysEngine implements Engine {
       chatChanges,
       lidMap,
       passkey,
+    keepGroupTimers({
+      deviceId,
+      sock,
+      lidMap,
+      intake: request.intake,
+      logger,
+      onStorageFailure: () => session?.close({ kind: 'network', message: 'what came in could not be stored' }),
+    })
       media,
       clock,
       logger,

@@ -1,4 +1,5 @@
 import { areJidsSameUser, type BinaryNode, getBinaryNodeChild, getBinaryNodeChildren, type WASocket } from 'baileys'
+import { timerOfGroup } from './chat-timer.ts'
 import { orTimeout, toEngineError } from './engine-errors.ts'
 
 const ask = async (sock: WASocket, group: string, type: 'get' | 'set', child: BinaryNode, what: string) => {
@@ -22,6 +23,13 @@ export const groupRole = async (sock: WASocket, group: string): Promise<'member'
   )
   if (!own) return undefined
   return own.attrs.type === 'admin' || own.attrs.type === 'superadmin' ? 'admin' : 'member'
+}
+
+/** After how long its messages disappear: seconds, 0 = off. */
+export const groupTimer = async (sock: WASocket, group: string): Promise<number> => {
+  const child = { tag: 'query', attrs: { request: 'interactive' } }
+  const answer = await ask(sock, group, 'get', child, 'asking about a group')
+  return timerOfGroup(getBinaryNodeChild(answer, 'group'))
 }
 
 export const setGroupDisappearing = async (sock: WASocket, group: string, seconds: number): Promise<void> => {

@@ -1,5 +1,6 @@
 import { getContentType, normalizeMessageContent, type proto } from 'baileys'
 import type { MessageDetails } from '../../kernel/message-facts.ts'
+import { setsTimer } from './chat-timer.ts'
 
 /** What a message says, apart from who said it where. */
 export interface ContentFacts {
@@ -121,5 +122,8 @@ const readProtocol = (protocol: proto.Message.IProtocolMessage | null | undefine
 /** True for what only devices exchange (key shares, history, sender keys): no message for anybody to read. */
 export const isDeviceTalk = (message: proto.IMessage | null | undefined): boolean => {
   const { type } = readContent(message)
-  return type === 'protocol' || (type === 'unknown' && Boolean(message?.senderKeyDistributionMessage))
+  return (
+    (type === 'protocol' && !setsTimer(message)) ||
+    (type === 'unknown' && Boolean(message?.senderKeyDistributionMessage))
+  )
 }

@@ -4,6 +4,7 @@ import { boundId } from '../../kernel/ids.ts'
 import { bareJid as bareJidOf, kindOfJid } from '../../kernel/jid.ts'
 import type { MessageOccurrence, OccurrenceParty, ReceiptOccurrence } from '../index.ts'
 import { actionOf } from './action.ts'
+import { timerIn } from './chat-timer.ts'
 import type { LidMap } from './lid-map.ts'
 import { readContent } from './message-content.ts'
 
@@ -60,6 +61,8 @@ export const toMessageOccurrence = async (
       ? undefined
       : await actionOf(message, { self, lidMap, editAttribute: node.attrs.edit, contentOf }),
     details: content.details,
+    // in a group WhatsApp's server says what holds
+    timer: isDirect ? timerIn(message.message, secondsOf(toNumber(message.messageTimestamp))) : undefined,
     content: message.message ? proto.Message.encode(message.message).finish() : undefined,
   }
 }

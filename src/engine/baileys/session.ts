@@ -1,4 +1,5 @@
 import {
+  type AuthenticationCreds,
   type BinaryNode,
   type ConnectionState,
   jidNormalizedUser,
@@ -11,7 +12,7 @@ import {
 import type { Clock } from '../../kernel/clock.ts'
 import { messageOf, ParleyError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/logger.ts'
-import type { ChatChange } from '../../kernel/message-facts.ts'
+import type { ChatChange, ChatTimer } from '../../kernel/message-facts.ts'
 import type {
   Account,
   BuildMessage,
@@ -31,7 +32,8 @@ import { buildMessage, stanzaExtras } from './build-message.ts'
 import type { ChatChanges } from './chat-changes.ts'
 import { toCloseCause } from './close-cause.ts'
 import { orTimeout, toEngineError } from './engine-errors.ts'
-import { groupRole, setGroupDisappearing } from './group-facts.ts'
+import { noteDefaultTimer, readDefaultTimer, setDefaultTimer, timerOfAccount } from './default-timer.ts'
+import { groupRole, groupTimer, setGroupDisappearing } from './group-facts.ts'
 import type { Incoming } from './incoming.ts'
 import type { LidMap } from './lid-map.ts'
 import { requestPairingCode } from './pairing-code.ts'
@@ -209,13 +211,17 @@ export class BaileysSession implements EngineSession {
 
   async setDefaultDisappearing(seconds: number): Promise<void> {
     this.#assertOpen()
-    try {
-      const attrs = { to: 's.whatsapp.net', type: 'set', xmlns: 'disappearing_mode' }
-      const content = [{ tag: 'disappearing_mode', attrs: { duration: String(seconds) } }]
-      orTimeout(await this.#sock.query({ tag: 'iq', attrs, content }), 'setting the timer')
-    } catch (error) {
-      throw toEngineError(error, 'setting the timer')
-    }
+    await setDefaultTimer(this.#sock, seconds, Math.floor(this.#clock.now() / 1000))
+    await this.#auth.save()
+  }
+
+  get defaultTimer(): ChatTimer | undefined {
+    return timerOfAccount(this.#auth.creds)
+  }
+
+  async groupTimer(group: string): Promise<number> {
+    this.#assertOpen()
+    return groupTimer(this.#sock, group)
   }
 
   async setGroupDisappearing(group: string, seconds: number): Promise<void> {
@@ -282,6 +288,11 @@ export class BaileysSession implements EngineSession {
   }
 
   #onQr(code: string): void {
+      // later changes are told to us
+      if (!this.defaultTimer)
+        readDefaultTimer(this.#sock)
+          .then(() => this.#auth.save())
+          .catch((error: unknown) => this.#logger.debug({ reason: messageOf(error) }, 'asking for the default timer'))
     const lifetime = this.#qrLifetimeMs ?? (this.#qrCount === 0 ? FIRST_QR_MS : NEXT_QR_MS)
     this.#qrCount++
     if (this.#link?.method === 'qr') this.#onSignal({ type: 'qr', code, expiresAt: this.#clock.now() + lifetime })
@@ -320,7 +331,8 @@ export class BaileysSession implements EngineSession {
     )
   }
 
-  #onCredentials(update: { me?: { name?: string } | undefined }): void {
+  #onCredentials(update: Partial<AuthenticationCreds>): void {
+    noteDefaultTimer(this.#auth.creds, update)
     this.#auth.save().catch((error: unknown) => {
       this.close({ kind: 'network', message: `credentials could not be stored: ${messageOf(error)}` })
     })

@@ -307,10 +307,10 @@ export const chatRoutes = (deps: ChatDeps): Route[] => {
         const { deviceId } = auth.device
         const chat = parseChat(params.chat_jid, 'chat_jid')
         const seconds = DISAPPEARING[body.timer]
-        if (chat.endsWith('@g.us')) await (await sessions.connection(deviceId)).setGroupDisappearing(chat, seconds)
-        else await sessions.send(deviceId, { chat, content: { kind: 'disappearing', seconds } })
-        const known = await chats.find(deviceId, chat)
-        if (known) await chats.setDisappearing(deviceId, known.conversationId, seconds)
+        if (chat.endsWith('@g.us')) {
+          await (await sessions.connection(deviceId)).setGroupDisappearing(chat, seconds)
+          await chats.setTimer(deviceId, chat, { seconds, setAt: Math.floor(clock.now() / 1000) })
+        } else await sessions.send(deviceId, { chat, content: { kind: 'disappearing', seconds } })
         return ok(seconds === 0 ? 'Messages of this chat stay' : `Messages of this chat disappear after ${body.timer}`)
       },
     }),

@@ -65,13 +65,17 @@ const sender = (deps: SendMediaDeps) => async (sending: Sending) => {
   await using work = await deps.temp.workspace()
   const file = await receive(source, deps.fetcher, work, MOST_BYTES[kind])
   const { path, ...facts } = await deps.processor.prepare(kind, file, work, sending.prepare)
-  const connection = await deps.sessions.connection(deviceId)
-  const uploaded = await connection.media.upload(kind, path)
   const typing = readFlag(body.typing_simulation)
   const presence = readFlag(body.presence_simulation)
   const sent = await deps.sessions.send(deviceId, {
     chat,
-    content: { kind: 'media', media: kind, file: uploaded, ...facts, ...more?.(file) },
+    content: {
+      kind: 'media',
+      upload: async (connection) => {
+        const uploaded = await connection.media.upload(kind, path)
+        return { kind: 'media', media: kind, file: uploaded, ...facts, ...more?.(file) }
+      },
+    },
     ...(messageId === undefined ? {} : { messageId }),
     ...(body.reply_to_message_id === undefined ? {} : { replyToMessageId: body.reply_to_message_id }),
     ...(typing === undefined ? {} : { typingSimulation: typing }),

@@ -1,3 +1,4 @@
+import type { ChatTimer } from '../../kernel/message-facts.ts'
 import type { MessageRow } from './messages.ts'
 
 /** A conversation and how it stands. */
@@ -90,5 +91,6 @@ export interface ChatRepository {
   markRead(deviceId: string, conversationId: string, messageIds: readonly string[]): Promise<void>
   /** The newest vote of each person, withdrawn ones left out. */
   votes(deviceId: string, conversationId: string, messageId: string): Promise<readonly PollVote[]>
-  setDisappearing(deviceId: string, conversationId: string, seconds: number): Promise<void>
+  /** Sets the timer of a chat that may be new here, unless it has a newer one. */
+  setTimer(deviceId: string, chat: string, timer: ChatTimer): Promise<void>
 }

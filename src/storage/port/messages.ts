@@ -1,4 +1,4 @@
-import type { ChatChange, MessageAction, MessageDetails } from '../../kernel/message-facts.ts'
+import type { ChatChange, ChatTimer, MessageAction, MessageDetails } from '../../kernel/message-facts.ts'
 import type { EventRow, NewEvent } from './events.ts'
 import type { KnownParty } from './identities.ts'
 
@@ -113,6 +113,8 @@ export interface IntakeRecord {
   readonly receipts?: readonly ReceiptChange[]
   /** `at` in ms: what came later than that stays unread, or stays. */
   readonly chatChange?: { readonly change: ChatChange; readonly at: number }
+  /** Holds from then on, unless the chat has a newer one. */
+  readonly timer?: ChatTimer
   /**
    * Builds the events once the ids are known; called inside the transaction and must not wait. Called again when the
    * database makes us repeat the transaction.
@@ -140,10 +142,23 @@ export interface IntakeRepository {
   prune(before: number): Promise<number>
 }
 
+/** How a message is written that disappears as its chat says. */
+export interface TimedContent {
+  /** Of a one-to-one chat that begins with this message: the account's own setting. */
+  readonly ofNewChats: ChatTimer | undefined
+  /** The content under a timer that is on; called inside the transaction, must not wait. */
+  content(timer: ChatTimer & { readonly byDefault: boolean }): Uint8Array
+}
+
 /** Rule 2: what we send is committed before it leaves. */
 export interface MessageRepository {
   /** Commits an outgoing message as `accepted`; finds or makes its conversation. */
-  accept(deviceId: string, message: NewMessage, chatParty: PartyNames | undefined): Promise<MessageRow>
+  accept(
+    deviceId: string,
+    message: NewMessage,
+    chatParty: PartyNames | undefined,
+    timed?: TimedContent,
+  ): Promise<MessageRow>
   setContent(deviceId: string, chat: string, messageId: string, content: Uint8Array): Promise<void>
   /** Moves the state forward only (accepted < server_ack < delivered < read < played; failed only from accepted). False when it did not move. */
   advance(

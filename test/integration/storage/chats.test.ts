@@ -310,7 +310,7 @@ onEachDatabase((database) => {
     assert.deepEqual(ids(await chats.unread(deviceId, now.conversationId, 10)), ['A2'])
     await chats.markRead(deviceId, now.conversationId, ['A2', 'A1'])
     assert.equal((await chats.find(deviceId, ADA))!.unreadCount, 0)
-    await chats.setDisappearing(deviceId, now.conversationId, 86_400)
+    await chats.setTimer(deviceId, ADA, { seconds: 86_400, setAt: 5 })
     assert.equal((await chats.find(deviceId, ADA))!.disappearing, 86_400)
   })
 

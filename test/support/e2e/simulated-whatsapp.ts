@@ -42,11 +42,21 @@ export class SimulatedWhatsApp implements AsyncDisposable {
     return new Phone(this.process, await this.process.call('POST', '/sandbox/people', { name, phone, ...options }))
   }
 
-  async group(subject: string, creator: Phone, ...others: readonly Phone[]): Promise<string> {
+  group(subject: string, creator: Phone, ...others: readonly Phone[]): Promise<string> {
+    return this.#newGroup(subject, creator, others, false)
+  }
+
+  /** A group in which only admins change what it is like. */
+  lockedGroup(subject: string, creator: Phone, ...others: readonly Phone[]): Promise<string> {
+    return this.#newGroup(subject, creator, others, true)
+  }
+
+  async #newGroup(subject: string, creator: Phone, others: readonly Phone[], locked: boolean): Promise<string> {
     const { jid } = await this.process.call<{ jid: string }>('POST', '/sandbox/groups', {
       subject,
       creator: creator.number,
       participants: others.map(({ number }) => number),
+      locked,
     })
     return jid
   }

@@ -257,7 +257,7 @@ export class MemoryStorage implements Pick<Storage, 'apiKeys' | 'devices' | 'set
     unread: async () => [],
     markRead: async () => undefined,
     votes: async () => [],
-    setDisappearing: async () => undefined,
+    setTimer: async () => undefined,
   }
   readonly messages: Pick<MessageRepository, 'describe' | 'find'> = {
     find: async (_, messageId, chat) => {

@@ -1,6 +1,7 @@
 import { hmacSha256, sha256 } from '../../crypto/symmetric.ts'
 import { type BinaryNode, children, node, textOf } from '../../wire/node.ts'
-import type { Account } from '../account.ts'
+import type { Account, Device } from '../account.ts'
+import type { Mailroom } from '../mailroom.ts'
 import type { IqHandler, IqHandlers } from './iq-router.ts'
 
 const PRIVACY_DEFAULTS: ReadonlyMap<string, string> = new Map(
@@ -74,8 +75,27 @@ const setAbout: IqHandler = ({ device, request, result, error }) => {
   return result()
 }
 
-const setDisappearingMode: IqHandler = ({ request, result, error }) =>
-  /^\d+$/.test(request.attrs.duration ?? '') ? result() : error(400, 'duration must be seconds')
+const setDisappearingMode: IqHandler = ({ device, request, context, result, error }) => {
+  if (!/^\d+$/.test(request.attrs.duration ?? '')) return error(400, 'duration must be seconds')
+  result()
+  setDefaultTimer(device, Number(request.attrs.duration), context)
+}
+
+/** Sets after how long messages of new chats disappear, and tells the account's other devices. */
+export function setDefaultTimer(
+  device: Device,
+  duration: number,
+  { clock, mailroom }: { readonly clock: () => number; readonly mailroom: Mailroom },
+): void {
+  const t = Math.floor(clock() / 1000)
+  device.account.defaultTimer = { duration, t }
+  for (const other of device.account.devices.values()) {
+    if (other === device) continue
+    mailroom.notify(other, 'account_sync', { from: device.account.jid, t }, [
+      node('disappearing_mode', { duration, t }),
+    ])
+  }
+}
 
 /** Nobody has a picture yet. */
 const getPicture: IqHandler = ({ decline }) => decline(404, 'item-not-found')

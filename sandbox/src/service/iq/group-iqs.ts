@@ -62,11 +62,13 @@ const leave: IqHandler = ({ device, request, context, result, error }) => {
 const setTimer: IqHandler = (call) => {
   const group = memberGroup(call)
   if (group === undefined) return
-  const { device, request, context, result, error } = call
+  const { device, request, context, result, error, decline } = call
   const { expiration } = request.attrs
-  if (request.tag === 'ephemeral' && !/^\d+$/.test(expiration ?? '')) return error(400, 'expiration must be seconds')
+  if (request.tag === 'ephemeral' && !/^[1-9]\d*$/.test(expiration ?? ''))
+    return error(400, 'expiration must be seconds')
+  const seconds = request.tag === 'ephemeral' ? Number(expiration) : 0
+  if (!context.groups.setTimer(group, device, seconds)) return decline(403, 'forbidden')
   result()
-  context.groups.announce(group, device, node(request.tag, { expiration }))
 }
 
 export const groupHandlers: IqHandlers = {

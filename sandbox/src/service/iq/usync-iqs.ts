@@ -26,7 +26,7 @@ const PROTOCOLS = new Map<string, Protocol>(
         ? undefined
         : node('status', { t: Math.floor(account.createdAt / 1000) }, Buffer.from(account.about)),
     disappearing_mode: (account) =>
-      account === undefined ? undefined : node('disappearing_mode', { duration: 0, t: 0 }),
+      account === undefined ? undefined : node('disappearing_mode', account.defaultTimer),
     business: (account) =>
       account?.businessName === undefined
         ? undefined
