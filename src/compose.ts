@@ -30,8 +30,8 @@ import { MediaStore } from './media/store.ts'
 import { TempFiles } from './media/temp-files.ts'
 import { Tools } from './media/tools.ts'
 import { AutoRead } from './sessions/auto-read.ts'
-import { MessageSender } from './sessions/message-sender.ts'
 import { GroupTimers } from './sessions/group-timers.ts'
+import { MessageSender } from './sessions/message-sender.ts'
 import { Outbox } from './sessions/outbox.ts'
 import { Recipients } from './sessions/recipients.ts'
 import { SessionRegistry } from './sessions/registry.ts'
@@ -216,10 +216,10 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
         outbox,
         recipients,
         limits,
+        groupTimers: new GroupTimers({ chats: storage.chats, logger }),
       }),
       recipients,
       intake: async (deviceId, occurrence, mayCommit) => {
-        groupTimers: new GroupTimers({ chats: storage.chats, logger }),
         await intake(deviceId, occurrence, mayCommit)
         autoRead.onOccurrence(deviceId, occurrence)
         if (config.media.autoDownload) library.onArrival(deviceId, occurrence)

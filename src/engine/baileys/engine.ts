@@ -20,8 +20,8 @@ import { createBaileysLogger, type OnMutation } from './baileys-logger.ts'
 import { ChatChanges } from './chat-changes.ts'
 import { watchDamage } from './damage-watch.ts'
 import { createDeviceCache, createSharedDeviceCache } from './device-cache.ts'
-import { Incoming } from './incoming.ts'
 import { keepGroupTimers } from './group-timers.ts'
+import { Incoming } from './incoming.ts'
 import { createSharedLidCache, LidMap } from './lid-map.ts'
 import { mediaFactsOf, relocated } from './media-part.ts'
 import { MediaTransfer } from './media-transfer.ts'
@@ -140,6 +140,14 @@ export class BaileysEngine implements Engine {
     })
     const chatChanges = new ChatChanges({ deviceId, sock, lidMap, intake: request.intake, clock, logger })
     onMutation = (mutation, fromFull) => chatChanges.onMutation(mutation, fromFull)
+    keepGroupTimers({
+      deviceId,
+      sock,
+      lidMap,
+      intake: request.intake,
+      logger,
+      onStorageFailure: () => session?.close({ kind: 'network', message: 'what came in could not be stored' }),
+    })
     listenToPresence({ sock, lidMap, logger, onSignal: request.onSignal })
     const passkey = new PasskeyLinking({
       sock,
@@ -166,14 +174,6 @@ export class BaileysEngine implements Engine {
       chatChanges,
       lidMap,
       passkey,
-    keepGroupTimers({
-      deviceId,
-      sock,
-      lidMap,
-      intake: request.intake,
-      logger,
-      onStorageFailure: () => session?.close({ kind: 'network', message: 'what came in could not be stored' }),
-    })
       media,
       clock,
       logger,

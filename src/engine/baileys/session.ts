@@ -31,8 +31,8 @@ import type { AuthStore } from './auth-store.ts'
 import { buildMessage, stanzaExtras } from './build-message.ts'
 import type { ChatChanges } from './chat-changes.ts'
 import { toCloseCause } from './close-cause.ts'
-import { orTimeout, toEngineError } from './engine-errors.ts'
 import { noteDefaultTimer, readDefaultTimer, setDefaultTimer, timerOfAccount } from './default-timer.ts'
+import { orTimeout, toEngineError } from './engine-errors.ts'
 import { groupRole, groupTimer, setGroupDisappearing } from './group-facts.ts'
 import type { Incoming } from './incoming.ts'
 import type { LidMap } from './lid-map.ts'
@@ -282,17 +282,17 @@ export class BaileysSession implements EngineSession {
     if (update.connection === 'open') {
       this.#open = true
       this.#onSignal({ type: 'open' })
+      // later changes are told to us
+      if (!this.defaultTimer)
+        readDefaultTimer(this.#sock)
+          .then(() => this.#auth.save())
+          .catch((error: unknown) => this.#logger.debug({ reason: messageOf(error) }, 'asking for the default timer'))
     }
     if (update.receivedPendingNotifications) this.#onSignal({ type: 'caught_up' })
     if (update.connection === 'close') void this.#onClose(update.lastDisconnect?.error)
   }
 
   #onQr(code: string): void {
-      // later changes are told to us
-      if (!this.defaultTimer)
-        readDefaultTimer(this.#sock)
-          .then(() => this.#auth.save())
-          .catch((error: unknown) => this.#logger.debug({ reason: messageOf(error) }, 'asking for the default timer'))
     const lifetime = this.#qrLifetimeMs ?? (this.#qrCount === 0 ? FIRST_QR_MS : NEXT_QR_MS)
     this.#qrCount++
     if (this.#link?.method === 'qr') this.#onSignal({ type: 'qr', code, expiresAt: this.#clock.now() + lifetime })
