@@ -27,7 +27,7 @@ import { messageOf } from './kernel/errors.ts'
 import type { Logger } from './kernel/logger.ts'
 import { MediaProcessor } from './media/processor.ts'
 import { MediaStore } from './media/store.ts'
-import { TempFiles } from './media/temp-files.ts'
+import { ABANDONED_MS, TempFiles } from './media/temp-files.ts'
 import { Tools } from './media/tools.ts'
 import { AutoRead } from './sessions/auto-read.ts'
 import { GroupTimers } from './sessions/group-timers.ts'
@@ -220,7 +220,9 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
       }),
       recipients,
       intake: async (deviceId, occurrence, mayCommit) => {
+        const stored = library.duringIntake(deviceId, occurrence)
         await intake(deviceId, occurrence, mayCommit)
+        stored()
         autoRead.onOccurrence(deviceId, occurrence)
         if (config.media.autoDownload) library.onArrival(deviceId, occurrence)
       },
@@ -304,9 +306,13 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
   const { address, port } = app.server.address() as AddressInfo
 
   await dispatcher.start()
-  temp.prepare(clock.now()).catch((error: unknown) => {
-    logger.warn({ reason: messageOf(error) }, 'the folder of temporary files could not be prepared')
-  })
+  const clearTemp = () =>
+    void temp.prepare(clock.now()).catch((error: unknown) => {
+      logger.warn({ reason: messageOf(error) }, 'the folder of temporary files could not be prepared')
+    })
+  clearTemp()
+  // by then what a crash just left behind is old enough to be known as abandoned
+  stack.defer(clock.after(ABANDONED_MS + 60_000, clearTemp))
   // the first linking should not wait for it
   if (engine instanceof LazyEngine) void engine.ready()
   const restored = await sessions.restore()

@@ -90,6 +90,9 @@ export class Replier {
     const headers = [...NO_STORE, ...more]
     // RFC 9110, 15.5.22: says what to upgrade to.
     if (error.code === 'upgrade_required') headers.push('upgrade', 'websocket', 'connection', 'upgrade')
+    // RFC 9110, 15.5.17: how long the whole is
+    if (error.code === 'range_not_satisfiable' && error.data?.size !== undefined)
+      headers.push('content-range', `bytes */${error.data.size}`)
     const retryAfter = retryAfterOf(error)
     if (retryAfter !== undefined) headers.push('retry-after', String(retryAfter))
     this.send(request, reply, status, JSON_TYPE, JSON.stringify(failureOf(status, error)), headers)

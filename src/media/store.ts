@@ -80,6 +80,16 @@ export class MediaStore {
     return fileAt(path, size)
   }
 
+  /** What nobody is to see any more; does nothing when it is not there. */
+  async remove(identity: string): Promise<void> {
+    const entries = await this.#load()
+    const entry = entries.get(identity)
+    if (!entry) return
+    entries.delete(identity)
+    this.#bytes -= entry.size
+    await rm(this.#pathOf(identity), { force: true })
+  }
+
   async #evict(entries: Map<string, Entry>, keep: string): Promise<void> {
     if (this.#maxBytes === 0 || this.#bytes <= this.#maxBytes) return
     const oldestFirst = [...entries].toSorted(([, a], [, b]) => a.usedAt - b.usedAt)

@@ -8,7 +8,7 @@ export interface Workspace extends AsyncDisposable {
 }
 
 /** What an earlier run left behind is removed once it is so old that nobody works on it any more. */
-const ABANDONED_MS = 3600_000
+export const ABANDONED_MS = 3600_000
 
 /** Temporary files below one folder. */
 export class TempFiles {

@@ -79,7 +79,7 @@ const prune = sql(
   `delete from messages where id in (
      select id from messages where created_at < ? and state <> 'accepted' order by created_at limit ?) returning 1 as gone`,
 )
-const putContent = sql('messages_content', 'update messages set content = ? where id = ?')
+const putContent = sql('messages_content', 'update messages set content = ? where id = ? and revoked_at is null')
 const findSender = sql(
   'messages_sender_contact',
   `select contact_id from contacts where device_id = ? and pn = ?

@@ -86,7 +86,7 @@ const PACKAGE_HOMES: Readonly<Record<string, RegExp>> = {
   fastify: /^src\/http\//,
   'fast-jwt': /^src\/http\//,
   ws: /^src\/http\//,
-  undici: /^src\/webhooks\//,
+  undici: /^src\/(webhooks\/|engine\/baileys\/blob-dispatcher\.ts$)/,
   pino: /^src\/observability\//,
   croner: /^src\/(?:config\/|compose\.ts$|sessions\/)/,
 }

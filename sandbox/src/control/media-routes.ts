@@ -1,13 +1,14 @@
 // Files: sending them, looking at them, and letting the media server lose them.
 import { readFile } from 'node:fs/promises'
+import { DAMAGES, type Damage } from '../media/media-depot.ts'
 import type { MediaKind } from '../media/media-encryption.ts'
-import type { OutgoingMedia } from '../phone/album.ts'
+import { forgetOldFiles, type OutgoingMedia } from '../phone/album.ts'
 import { ApiError } from './api-error.ts'
 import { type Context, findChat, findPerson } from './context.ts'
 import { assertOnline, sent, to } from './message-routes.ts'
 import { Bytes, type Route } from './router.ts'
 import type { Fields } from './schema.ts'
-import { reply } from './views.ts'
+import { OK, reply } from './views.ts'
 
 const MAX_FILE_BYTES = 128 * 1024 * 1024
 const MAX_BODY_BYTES = Math.ceil((MAX_FILE_BYTES * 4) / 3) + 65_536
@@ -93,6 +94,53 @@ export function makeMediaRoutes(context: Context): Route[] {
       handle: ({ body }) => {
         if (body.tokens === true) service.media.revokeGrants()
         return { expired: service.media.expire(body.status === '404' ? 404 : 410, body.direct_path as string) }
+      },
+    },
+    {
+      method: 'POST',
+      path: '/sandbox/media/damage',
+      tag: 'media',
+      summary: 'Let downloads go wrong from now on',
+      body: {
+        type: 'object',
+        properties: {
+          direct_path: { ...words, description: 'of one file; all that there are when absent' },
+          damage: {
+            type: 'string',
+            enum: ['none', ...DAMAGES],
+            description: 'flip: one bit; mac: of the MAC; truncate: the end is missing; break, stall: in the middle',
+          },
+        },
+        required: ['damage'],
+      },
+      reply: reply({ damaged: number }),
+      handle: ({ body }) => {
+        const damage = body.damage === 'none' ? undefined : (body.damage as Damage)
+        return { damaged: service.media.damage(damage, body.direct_path as string) }
+      },
+    },
+    {
+      method: 'POST',
+      path: '/sandbox/media/blobs',
+      tag: 'media',
+      summary: 'Whether phones put history and app state on the media server, as they do when there is much of it',
+      body: { type: 'object', properties: { used: flag }, required: ['used'] },
+      reply: reply({ used: flag }),
+      handle: ({ body }) => {
+        service.media.takesBlobs = body.used === true
+        return { used: service.media.takesBlobs }
+      },
+    },
+    {
+      method: 'POST',
+      path: '/sandbox/people/{phone}/forget-files',
+      tag: 'media',
+      summary: 'Let a phone lose the files of its messages: it can upload none of them once more',
+      reply: OK,
+      refusals: { 404: ['unknown_person'] },
+      handle: ({ params }) => {
+        forgetOldFiles(findPerson(context, params.phone!).phone.messages.list(), 0)
+        return { ok: true }
       },
     },
     {

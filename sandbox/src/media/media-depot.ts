@@ -1,10 +1,11 @@
 // The media servers' disk: encrypted files by path, and who may upload.
 import { randomBytes } from 'node:crypto'
 import { sha256 } from '../crypto/symmetric.ts'
+import { type BlobKind, sealMedia } from './media-encryption.ts'
 
 export type UploadType = (typeof UPLOAD_TYPES)[number]
 
-/** The last part of `/mms/<type>`. */
+/** The last part of `/mms/<type>`; history goes where app state goes. */
 export const UPLOAD_TYPES = ['image', 'video', 'document', 'audio', 'md-app-state'] as const
 
 /** Part of a path by type, as WhatsApp's look. */
@@ -21,8 +22,26 @@ export interface StoredMedia {
   readonly body: Buffer
   readonly encSha256: Buffer
   downloads: number
+  /** How downloads go wrong from now on. */
+  damage: Damage | undefined
+  /** Let go on what is stuck half way. */
+  readonly stuck: (() => void)[]
   /** What a download is answered with from now on, instead of the file. */
   gone: 404 | 410 | undefined
+}
+
+/** One bit flipped in the middle, in the MAC at the end; cut short as if that were all; broken off; or stuck half way until that ends. */
+export type Damage = (typeof DAMAGES)[number]
+
+export const DAMAGES = ['flip', 'mac', 'truncate', 'break', 'stall'] as const
+
+/** A file of a phone's own, as what it tells its companions leads to it. */
+export interface PlacedBlob {
+  readonly mediaKey: Buffer
+  readonly directPath: string
+  readonly fileSha256: Buffer
+  readonly fileEncSha256: Buffer
+  readonly fileLength: number
 }
 
 const AUTH_LIFETIME_MS = 24 * 3_600_000
@@ -32,6 +51,8 @@ export class MediaDepot {
   readonly #clock: () => number
   readonly #files = new Map<string, StoredMedia>()
   readonly #grants = new Map<string, number>()
+  /** Phones put history and app state here, as they do when there is much of it, instead of into their messages. */
+  takesBlobs = false
 
   constructor(clock: () => number) {
     this.#clock = clock
@@ -59,8 +80,15 @@ export class MediaDepot {
     const path = `/v/${FOLDERS[type]}/${encSha256.toString('base64url')}_n.enc`
     const query = `ccb=11-4&oh=01_${randomBytes(12).toString('base64url')}&oe=${this.#expiry()}&_nc_sid=5e03e0`
     const directPath = `${path}?${query}`
-    this.#files.set(directPath, { type, body, encSha256, downloads: 0, gone: undefined })
+    this.#files.set(directPath, { type, body, encSha256, downloads: 0, damage: undefined, stuck: [], gone: undefined })
     return directPath
+  }
+
+  /** Keeps what a phone has for its companions; undefined when that is to travel in its messages. */
+  place(kind: BlobKind, bytes: Uint8Array): PlacedBlob | undefined {
+    if (!this.takesBlobs) return undefined
+    const { mediaKey, body, fileSha256, fileEncSha256 } = sealMedia(kind, bytes)
+    return { mediaKey, directPath: this.add('md-app-state', body), fileSha256, fileEncSha256, fileLength: bytes.length }
   }
 
   /** By the path that `add` answered; further query parameters of a client do no harm. */
@@ -73,14 +101,24 @@ export class MediaDepot {
 
   /** Lets one file, or all that there are, be gone. @returns how many */
   expire(status: 404 | 410, directPath?: string): number {
-    const files = directPath === undefined ? [...this.#files.values()] : [this.find(directPath)]
-    let count = 0
-    for (const file of files) {
-      if (file === undefined) continue
+    return this.#each(directPath, (file) => {
       file.gone = status
-      count += 1
-    }
-    return count
+    })
+  }
+
+  /** Damages one file, or all that there are; undefined mends them. @returns how many */
+  damage(damage: Damage | undefined, directPath?: string): number {
+    return this.#each(directPath, (file) => {
+      file.damage = damage
+      for (const goOn of file.stuck.splice(0)) goOn()
+    })
+  }
+
+  #each(directPath: string | undefined, change: (file: StoredMedia) => void): number {
+    const named = directPath === undefined ? undefined : this.find(directPath)
+    const files = directPath === undefined ? [...this.#files.values()] : named ? [named] : []
+    for (const file of files) change(file)
+    return files.length
   }
 
   list(): readonly (readonly [path: string, file: StoredMedia])[] {

@@ -4,13 +4,18 @@ import { decryptCbc, encryptCbc, equalBytes, hkdf, hmacSha256, sha256 } from '..
 
 export type MediaKind = 'image' | 'video' | 'audio' | 'document' | 'sticker'
 
+/** What phones put on the media servers for their companions. */
+export type BlobKind = 'md-msg-hist' | 'md-app-state'
+
 /** What the keys are derived for; a sticker counts as an image. */
-const INFO: Readonly<Record<MediaKind, string>> = {
+const INFO: Readonly<Record<MediaKind | BlobKind, string>> = {
   image: 'WhatsApp Image Keys',
   sticker: 'WhatsApp Image Keys',
   video: 'WhatsApp Video Keys',
   audio: 'WhatsApp Audio Keys',
   document: 'WhatsApp Document Keys',
+  'md-msg-hist': 'WhatsApp History Keys',
+  'md-app-state': 'WhatsApp App State Keys',
 }
 
 const MAC_BYTES = 10
@@ -23,7 +28,7 @@ export interface SealedMedia {
   readonly fileEncSha256: Buffer
 }
 
-export function sealMedia(kind: MediaKind, plaintext: Uint8Array): SealedMedia {
+export function sealMedia(kind: MediaKind | BlobKind, plaintext: Uint8Array): SealedMedia {
   const mediaKey = randomBytes(32)
   const { iv, cipherKey, macKey } = deriveKeys(kind, mediaKey)
   const ciphertext = encryptCbc(cipherKey, iv, plaintext)
@@ -47,7 +52,7 @@ export function deriveRetryKey(mediaKey: Uint8Array): Buffer {
   return hkdf(mediaKey, 32, { info: 'WhatsApp Media Retry Notification' })
 }
 
-function deriveKeys(kind: MediaKind, mediaKey: Uint8Array) {
+function deriveKeys(kind: MediaKind | BlobKind, mediaKey: Uint8Array) {
   const keys = hkdf(mediaKey, 112, { info: INFO[kind] })
   return { iv: keys.subarray(0, 16), cipherKey: keys.subarray(16, 48), macKey: keys.subarray(48, 80) }
 }

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { sha256 } from '../crypto/symmetric.ts'
 import type { ProblemLog } from '../service/problem-log.ts'
-import { type MediaDepot, UPLOAD_TYPES, type UploadType } from './media-depot.ts'
+import { type MediaDepot, type StoredMedia, UPLOAD_TYPES, type UploadType } from './media-depot.ts'
 
 const MAX_UPLOAD_BYTES = 256 * 1024 * 1024
 /** As WhatsApp's own are called; clients are told another way to reach them by configuration. */
@@ -70,7 +70,7 @@ export class MediaServer {
     if (file === undefined) return refuse(response, 403, 'URL signature mismatch')
     if (file.gone !== undefined) return refuse(response, file.gone, 'gone')
     file.downloads += 1
-    const { body } = file
+    const body = damaged(file)
     const headers = {
       'content-type': 'application/octet-stream',
       'accept-ranges': 'bytes',
@@ -87,8 +87,22 @@ export class MediaServer {
       'content-length': part.length,
       ...(range !== undefined && { 'content-range': `bytes ${range.start}-${range.end}/${body.length}` }),
     })
-    response.end(request.method === 'HEAD' ? undefined : part)
+    if (request.method === 'HEAD') response.end()
+    else if (file.damage === 'break' || file.damage === 'stall') {
+      const half = part.length >> 1
+      if (file.damage === 'stall') file.stuck.push(() => response.end(part.subarray(half)))
+      response.write(part.subarray(0, half), () => file.damage === 'break' && response.destroy())
+    } else response.end(part)
   }
+}
+
+/** The file as it goes over the wire. */
+function damaged({ body, damage }: StoredMedia): Buffer {
+  if (damage === 'truncate') return body.subarray(0, body.length - 16)
+  if (damage !== 'flip' && damage !== 'mac') return body
+  const copy = Buffer.from(body)
+  copy[damage === 'mac' ? copy.length - 1 : copy.length >> 1]! ^= 1
+  return copy
 }
 
 const isUploadType = (type: string): type is UploadType => (UPLOAD_TYPES as readonly string[]).includes(type)

@@ -137,6 +137,22 @@ export function readMedia(depot: MediaDepot, wrapped: proto.IMessage): SeenMedia
   }
 }
 
+/** Files in memory of one phone; the newest that fit stay. */
+const KEPT_BYTES = 160 * 1024 * 1024
+
+/** Old files go; what was said about them stays. */
+export function forgetOldFiles(
+  messages: readonly { readonly media: SeenMedia | undefined }[],
+  most = KEPT_BYTES,
+): void {
+  let kept = 0
+  for (const { media } of messages.toReversed()) {
+    if (media?.bytes === undefined) continue
+    kept += media.bytes.length
+    if (kept > most) media.bytes = undefined
+  }
+}
+
 /** What a phone answers when a companion cannot download a file any more. */
 export interface RetryAnswer {
   readonly ciphertext: Buffer

@@ -3,6 +3,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { proto } from 'baileys/WAProto/index.js'
 import { decryptCbc, encryptCbc, equalBytes, hkdf } from '../crypto/symmetric.ts'
+import type { MediaDepot } from '../media/media-depot.ts'
 import { SERVICE_JID } from '../wire/jid.ts'
 import { type BinaryNode, bytesOf, child, children, node } from '../wire/node.ts'
 import type { AppStateKey } from './history.ts'
@@ -26,6 +27,8 @@ export interface AppStateMutation {
 
 export interface PhoneAppStateOptions {
   readonly client: StanzaClient
+  /** Where changes go that are not to travel inside their patch. */
+  readonly media: Pick<MediaDepot, 'place'>
   readonly keys: () => readonly AppStateKey[]
   readonly problem: (text: string) => void
   /** Called for each mutation, own ones included, in order. */
@@ -86,17 +89,16 @@ export class PhoneAppState {
     const indexMac = hmac('sha256', keys.index, indexBytes)
     const after = mix(before, [{ operation: SET, indexMac, valueMac }])
     const snapshotMac = macOfSnapshot(keys.snapshotMac, after, name)
+    const sealedValue = { blob: Buffer.concat([sealed, valueMac]) }
+    const mutations = [
+      { operation: SET, record: { index: { blob: indexMac }, value: sealedValue, keyId: { id: key.id } } },
+    ]
+    const blob = Buffer.from(proto.SyncdMutations.encode({ mutations }).finish())
+    const placed = this.#options.media.place('md-app-state', blob)
     const patch = proto.SyncdPatch.encode({
-      mutations: [
-        {
-          operation: SET,
-          record: {
-            index: { blob: indexMac },
-            value: { blob: Buffer.concat([sealed, valueMac]) },
-            keyId: { id: key.id },
-          },
-        },
-      ],
+      ...(placed === undefined
+        ? { mutations }
+        : { externalMutations: { ...placed, fileSizeBytes: placed.fileLength } }),
       snapshotMac,
       patchMac: macOfPatch(keys.patchMac, snapshotMac, [valueMac], after.version, name),
       keyId: { id: key.id },

@@ -1,5 +1,6 @@
 // What a phone does for its own companions: keys and chats at their first login, and answers to what they ask for.
 import { proto } from 'baileys/WAProto/index.js'
+import type { MediaDepot } from '../media/media-depot.ts'
 import { isGroup } from '../wire/jid.ts'
 import { encode } from './adv.ts'
 import type { PhoneMessage } from './entries.ts'
@@ -20,6 +21,8 @@ export interface CompanionCareOptions {
   readonly acquaintances: () => readonly Acquaintance[]
   /** The LID of a person by any of their addresses; a group stays what it is. */
   readonly canonicalChat: (jid: string) => string
+  /** Where history goes that is not to travel inside messages. */
+  readonly media: Pick<MediaDepot, 'place'>
   readonly send: (companion: SignalAddress, message: proto.Message.IProtocolMessage) => Promise<void>
   /** Milliseconds since 1970. */
   readonly now: number
@@ -45,7 +48,7 @@ export class CompanionCare {
   async welcome(companion: SignalAddress): Promise<void> {
     const { send, acquaintances } = this.#options
     await send(companion, shareAppStateKeys(this.#appStateKeys))
-    for (const message of describeHistory(this.#chats(), acquaintances())) await send(companion, message)
+    for (const message of describeHistory(this.#chats(), acquaintances(), this.#place)) await send(companion, message)
   }
 
   /** Answers a request for app state keys, for older messages, or for a message the companion could not read. */
@@ -59,10 +62,12 @@ export class CompanionCare {
       await send(companion, shareAppStateKeys(found))
     }
     const older = request?.historySyncOnDemandRequest
-    if (older?.chatJid) await send(companion, describeOlder(this.#olderThan(older), requestId))
+    if (older?.chatJid) await send(companion, describeOlder(this.#olderThan(older), requestId, this.#place))
     const wanted = request?.placeholderMessageResendRequest ?? []
     if (wanted.length > 0) await send(companion, this.#resend(requestId, wanted))
   }
+
+  readonly #place = (payload: Buffer) => this.#options.media.place('md-msg-hist', payload)
 
   #resend(
     stanzaId: string,

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { deflateSync } from 'node:zlib'
 import { proto } from 'baileys/WAProto/index.js'
+import type { PlacedBlob } from '../media/media-depot.ts'
 import { encode } from './adv.ts'
 
 const { Type } = proto.Message.ProtocolMessage
@@ -48,10 +49,14 @@ export interface Acquaintance {
   readonly pushName: string
 }
 
+/** Puts history on the media server; undefined where it is to travel inside the message. */
+export type Place = (payload: Buffer) => PlacedBlob | undefined
+
 /** The history messages of a first login, in the order they are sent. */
 export function describeHistory(
   chats: readonly ChatHistory[],
   acquaintances: readonly Acquaintance[],
+  place: Place,
 ): proto.Message.IProtocolMessage[] {
   const conversations = chats.map(({ jid, name, messages }) => ({
     id: jid,
@@ -63,27 +68,28 @@ export function describeHistory(
   const phoneNumberToLidMappings = acquaintances.map(({ pn, lid }) => ({ pnJid: pnJid(pn), lidJid: `${lid}@lid` }))
   const pushnames = acquaintances.map(({ pn, pushName }) => ({ id: pnJid(pn), pushname: pushName }))
   return [
-    notify({ syncType: HistorySyncType.INITIAL_BOOTSTRAP, conversations, phoneNumberToLidMappings }, 0, 50),
-    notify({ syncType: HistorySyncType.PUSH_NAME, pushnames }, 1, 80),
-    notify({ syncType: HistorySyncType.RECENT, conversations: [] }, 2, 100),
+    notify({ syncType: HistorySyncType.INITIAL_BOOTSTRAP, conversations, phoneNumberToLidMappings }, 0, 50, place),
+    notify({ syncType: HistorySyncType.PUSH_NAME, pushnames }, 1, 80, place),
+    notify({ syncType: HistorySyncType.RECENT, conversations: [] }, 2, 100, place),
   ]
 }
 
 /** The answer to a companion's request for older messages of one chat. */
-export function describeOlder(chat: ChatHistory, requestId: string): proto.Message.IProtocolMessage {
+export function describeOlder(chat: ChatHistory, requestId: string, place: Place): proto.Message.IProtocolMessage {
   const conversations = [{ id: chat.jid, messages: chat.messages.map((message) => ({ message })) }]
-  const older = notify({ syncType: HistorySyncType.ON_DEMAND, conversations }, 0, 100)
+  const older = notify({ syncType: HistorySyncType.ON_DEMAND, conversations }, 0, 100, place)
   return {
     ...older,
     historySyncNotification: { ...older.historySyncNotification, peerDataRequestSessionId: requestId },
   }
 }
 
-/** History travels inside the message itself: small enough, and it needs no media server. */
+/** Small enough, history travels inside the message itself and needs no media server. */
 function notify(
   sync: Omit<proto.IHistorySync, 'syncType'> & { readonly syncType: proto.Message.HistorySyncType },
   chunkOrder: number,
   progress: number,
+  place: Place,
 ): proto.Message.IProtocolMessage {
   const syncType = sync.syncType as unknown as proto.HistorySync.HistorySyncType
   const payload = deflateSync(encode(proto.HistorySync, { ...sync, syncType, chunkOrder, progress }))
@@ -93,7 +99,7 @@ function notify(
       syncType: sync.syncType,
       chunkOrder,
       progress,
-      initialHistBootstrapInlinePayload: payload,
+      ...(place(payload) ?? { initialHistBootstrapInlinePayload: payload }),
     },
   }
 }

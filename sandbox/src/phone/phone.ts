@@ -8,7 +8,7 @@ import type { Service } from '../service/service.ts'
 import { isGroup, parseJid } from '../wire/jid.ts'
 import { type BinaryNode, bytesOf, child, children, node } from '../wire/node.ts'
 import { signKeyIndexList } from './adv.ts'
-import { answerRetry, makeMedia, type OutgoingMedia, readMedia } from './album.ts'
+import { answerRetry, forgetOldFiles, makeMedia, type OutgoingMedia, readMedia } from './album.ts'
 import { type AppStateMutation, PhoneAppState } from './app-state.ts'
 import { CompanionCare } from './companion-care.ts'
 import type { Deed } from './deeds.ts'
@@ -42,7 +42,6 @@ export interface PhoneState {
 }
 
 const KEPT_ENTRIES = 2_000
-const KEPT_MEDIA_BYTES = 160 * 1024 * 1024
 const FIRST_PRE_KEYS = 12
 const MORE_PRE_KEYS = 30
 const KNOWN_PEOPLE = 500
@@ -102,6 +101,7 @@ export class Phone implements Peer {
     })
     this.#appState = new PhoneAppState({
       client: this.#client,
+      media: service.media,
       keys: () => this.#care.appStateKeys,
       problem: (text) => this.#problem('bad_signature', text),
       onMutation: (mutation, own) => this.chatChanges.add((seq) => ({ ...mutation, seq, own })),
@@ -110,6 +110,7 @@ export class Phone implements Peer {
       messages: () => this.messages.list(),
       acquaintances: () => service.accounts.list().slice(0, KNOWN_PEOPLE),
       canonicalChat: (jid) => (isGroup(jid) ? jid : (service.accounts.byJid(jid)?.lidJid ?? jid)),
+      media: service.media,
       send: (companion, message) => this.#outbox.sendToCompanion(companion, message),
       now: options.clock(),
       ...(options.appStateKeys !== undefined && { appStateKeys: options.appStateKeys }),
@@ -358,17 +359,7 @@ export class Phone implements Peer {
     if (media?.fault !== undefined)
       this.#problem('undecryptable', `the file of message ${message.messageId}: ${media.fault}`)
     this.messages.add((seq) => ({ ...message, media, seq }))
-    if (media !== undefined) this.#keepAlbumSmall()
-  }
-
-  /** Old files go; what was said about them stays. */
-  #keepAlbumSmall(): void {
-    let kept = 0
-    for (const { media } of this.messages.list().toReversed()) {
-      if (media?.bytes === undefined) continue
-      kept += media.bytes.length
-      if (kept > KEPT_MEDIA_BYTES) media.bytes = undefined
-    }
+    if (media !== undefined) forgetOldFiles(this.messages.list())
   }
 
   #countCopy(author: SignalAddress, id: string): void {

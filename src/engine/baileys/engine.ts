@@ -225,6 +225,8 @@ export class BaileysEngine implements Engine {
       auth: { creds: auth.creds, keys: auth.keys },
       agent: agent as never,
       fetchAgent: agent as never,
+      // history and app state
+      options: { dispatcher: this.#transport.blobDispatcherFor(proxyUrl) } as unknown as RequestInit,
       logger: createBaileysLogger(logger, protocolLogLevel, onMutation),
       keepAliveIntervalMs: keepAliveIntervalMs ?? 30_000,
       connectTimeoutMs: connectTimeoutMs ?? 20_000,

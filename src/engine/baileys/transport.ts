@@ -5,6 +5,7 @@ import { HttpProxyAgent } from 'http-proxy-agent'
 import { HttpsProxyAgent } from 'https-proxy-agent'
 import { SocksProxyAgent } from 'socks-proxy-agent'
 import { ParleyError } from '../../kernel/errors.ts'
+import { type BlobDispatcher, blobDispatcher } from './blob-dispatcher.ts'
 
 /** How the service is reached; the defaults mean WhatsApp itself. */
 export interface ServiceAddress {
@@ -28,6 +29,7 @@ export class Transport {
   readonly #tls: { ca?: string; rejectUnauthorized?: boolean }
   readonly #direct: HttpAgent
   readonly #media: HttpsAgent
+  readonly #blobs: BlobDispatcher
 
   constructor(address: ServiceAddress) {
     this.url = address.url
@@ -38,6 +40,13 @@ export class Transport {
     }
     this.#direct = address.url.startsWith('wss:') ? new HttpsAgent(this.#tls) : new HttpAgent()
     this.#media = new HttpsAgent({ ...this.#tls, keepAlive: true, maxFreeSockets: 8, timeout: 60_000 })
+    this.#blobs = blobDispatcher({ mediaHost: this.mediaHost, tls: this.#tls, proxy: undefined })
+  }
+
+  /** For history and app state, which Baileys fetches itself. @throws bad_request as `agentFor` */
+  blobDispatcherFor(proxyUrl: string | undefined): BlobDispatcher {
+    if (!proxyUrl) return this.#blobs
+    return blobDispatcher({ mediaHost: this.mediaHost, tls: this.#tls, proxy: this.mediaAgentFor(proxyUrl) })
   }
 
   /** For the media servers, which speak TLS whatever the socket does. @throws bad_request as `agentFor` */
@@ -52,7 +61,8 @@ export class Transport {
   agentFor(proxyUrl: string | undefined): HttpAgent {
     if (!proxyUrl) return this.#direct
     const { protocol } = new URL(proxyUrl)
-    if (/^socks(4a?|5h?)?:$/.test(protocol)) return new SocksProxyAgent(proxyUrl) as unknown as HttpAgent
+    if (/^socks(4a?|5h?)?:$/.test(protocol))
+      return new SocksProxyAgent(proxyUrl, this.#tls as never) as unknown as HttpAgent
     if (protocol === 'http:' || protocol === 'https:')
       return (this.url.startsWith('wss:')
         ? new HttpsProxyAgent(proxyUrl, this.#tls)

@@ -38,7 +38,10 @@ export const downloadRoutes = (deps: DownloadDeps): Route[] => [
     errors: [
       ...CONNECTION_ERRORS,
       { code: 'not_found', when: 'there is no such message, or no file in it' },
-      { code: 'gone', when: 'neither WhatsApp nor the phone has the file any more' },
+      {
+        code: 'gone',
+        when: 'the message was deleted for everybody, or neither WhatsApp nor the phone has its file any more',
+      },
       { code: 'range_not_satisfiable', when: 'the range lies beyond the end of the file' },
       { code: 'too_large', when: 'the file is over 2 GiB' },
     ],

@@ -53,6 +53,7 @@ export class MediaLibrary {
 
   /** @throws not_found (no file in it), gone, not_linked, not_connected, too_large, whatsapp_refused, whatsapp_timeout */
   async open(deviceId: string, row: MessageRow): Promise<LibraryFile> {
+    if (row.revokedAt !== undefined) throw deletedForAll()
     const facts = row.content && (await this.#deps.engine.describeMedia(row.content))
     if (!facts) throw new ParleyError('not_found', `message ${row.messageId} has no file`)
     const file = (await this.#deps.store.get(facts.identity)) ?? (await this.#fetchOnce(deviceId, row, facts))
@@ -68,6 +69,27 @@ export class MediaLibrary {
         'an incoming file was not downloaded',
       )
     })
+  }
+
+  /**
+   * Called when something is about to be stored; what it answers, when it is stored. The file of a message that is deleted
+   * for everybody is kept no longer: other messages that lead to the same one get it from WhatsApp again. Which file that
+   * was is read side by side with the storing, which waits for nobody; were it read too late, the file is in nobody's reach
+   * and goes when there is need of room.
+   */
+  duringIntake(deviceId: string, occurrence: Occurrence): () => void {
+    if (occurrence.kind !== 'message' || occurrence.action?.kind !== 'revoke') return () => undefined
+    const { messageId } = occurrence.action.target
+    const about = this.#identityOf(deviceId, messageId, occurrence.chat)
+    const failed = (error: unknown) =>
+      this.#deps.logger.info(
+        { device_id: deviceId, reason: messageOf(error) },
+        'the file of a deleted message was kept',
+      )
+    about.catch(failed)
+    return () => {
+      about.then((identity) => (identity === undefined ? undefined : this.#deps.store.remove(identity))).catch(failed)
+    }
   }
 
   /** Asks the phone to upload a file once more; where its message is stored, it leads to the new place as soon as there is one. */
@@ -90,6 +112,11 @@ export class MediaLibrary {
     } finally {
       release()
     }
+  }
+
+  async #identityOf(deviceId: string, messageId: string, chat: string): Promise<string | undefined> {
+    const row = await this.#deps.messages.find(deviceId, messageId, chat)
+    return row?.content && (await this.#deps.engine.describeMedia(row.content))?.identity
   }
 
   #fetchOnce(deviceId: string, row: MessageRow, facts: MediaFacts): Promise<StoredFile> {
@@ -117,6 +144,9 @@ export class MediaLibrary {
       const { directPath } = await media.retry({ reference: row, mediaKey: facts.mediaKey })
       path = await download(await this.#relocate(deviceId, row, await directPath))
     }
+    // it may have been deleted meanwhile
+    const now = await this.#deps.messages.find(deviceId, row.messageId, row.chat)
+    if (now?.revokedAt !== undefined) throw deletedForAll()
     const file = await store.put(facts.identity, path)
     const payload = {
       jid: ownDigits(this.#deps.accountOf(deviceId)),
@@ -139,6 +169,8 @@ export class MediaLibrary {
     return content
   }
 }
+
+const deletedForAll = (): ParleyError => new ParleyError('gone', 'the message was deleted for everybody')
 
 const typeOf = async ({ path }: StoredFile, { mimetype }: MediaFacts): Promise<string> => {
   const found = await sniff(path)
