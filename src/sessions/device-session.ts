@@ -1,6 +1,5 @@
 import type { Account, Engine, EngineSession, EngineSignal, Intake, LinkRequest } from '../engine/index.ts'
 import type { Backoff } from '../kernel/backoff.ts'
-import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf } from '../kernel/errors.ts'
 import type { Semaphore } from '../kernel/semaphore.ts'
 import type { LinkStart, LinkState, LiveStatus, PairingFailure } from './index.ts'
@@ -13,9 +12,7 @@ export interface DeviceSessionDeps extends RecorderDeps {
   readonly proxyUrl: string | undefined
   readonly engine: Engine
   readonly intake: Intake
-  readonly clock: Clock
   readonly backoff: Backoff
-  readonly random: () => number
   /** Bounds how many devices connect at once. */
   readonly gate: Semaphore
   readonly refreshVersion: () => Promise<void>
@@ -187,7 +184,7 @@ export class DeviceSession {
     this.#phase = 'stopped'
     this.#engine?.close({ kind: 'local', message: 'stopping' })
     await this.#closed
-    await this.#recorder.settled()
+    await this.#recorder.end()
   }
 
   async #openForLinking(pairing: Pairing): Promise<void> {
