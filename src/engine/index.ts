@@ -34,6 +34,8 @@ export interface OpenSession {
   readonly proxyUrl?: string
   readonly intake: Intake
   readonly onSignal: (signal: EngineSignal) => void
+  /** Resolves when the signals given so far are stored; what told of them is acknowledged to WhatsApp only then. */
+  readonly signalsStored?: () => Promise<void>
 }
 
 /** The linked account as stored with the credentials. */

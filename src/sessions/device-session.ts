@@ -227,6 +227,7 @@ export class DeviceSession {
         deviceId,
         intake,
         onSignal,
+        signalsStored: () => this.#recorder.settled(),
         ...(link ? { link } : {}),
         ...(proxyUrl ? { proxyUrl } : {}),
       })

@@ -1,5 +1,6 @@
 import type { ChatMutation } from 'baileys'
 import type { Logger } from '../../kernel/logger.ts'
+import type { StockHandlers } from './stock-handlers.ts'
 
 /** Baileys' logger interface; `level` is what it branches on. */
 export interface BaileysLogger {
@@ -22,9 +23,15 @@ const ORDER = ['debug', 'info', 'warn', 'error']
  * session records, and none of that may reach a log.
  *
  * One line is taken for what it holds: before Baileys turns a mutation of the app state into its events, which drop the
- * index, the time and the kind of half of them and are merged in a buffer, it shows the mutation whole.
+ * index, the time and the kind of half of them and are merged in a buffer, it shows the mutation whole. And `stock` hears
+ * what it needs to withhold acknowledgements and to learn of errors that Baileys swallows.
  */
-export const createBaileysLogger = (logger: Logger, level: string, onMutation?: OnMutation): BaileysLogger => {
+export const createBaileysLogger = (
+  logger: Logger,
+  level: string,
+  onMutation?: OnMutation,
+  stock?: StockHandlers,
+): BaileysLogger => {
   const from = ORDER.indexOf(level.toLowerCase())
   const say = (severity: 'debug' | 'info' | 'warn' | 'error') => (fields: unknown, message?: string) => {
     // every ending of a connection is told by us, with its cause; a restart after pairing is no error
@@ -32,16 +39,22 @@ export const createBaileysLogger = (logger: Logger, level: string, onMutation?: 
     if (from < 0 || ORDER.indexOf(severity) < from) return
     logger[severity](reasonOf(fields), message ?? (typeof fields === 'string' ? fields : 'baileys'))
   }
+  const [debug, error] = [say('debug'), say('error')]
   const adapted: BaileysLogger = {
     level: level.toLowerCase(),
     child: () => adapted,
     trace: (fields, message) => {
       if (message === 'processing sync action') tellMutation(fields, onMutation)
     },
-    debug: say('debug'),
+    debug: (fields, message) => {
+      stock?.onDebug(fields, message)
+      debug(fields, message)
+    },
     info: say('info'),
     warn: say('warn'),
-    error: say('error'),
+    error: (fields, message) => {
+      if (!stock?.onError(fields, message)) error(fields, message)
+    },
   }
   return adapted
 }

@@ -22,9 +22,11 @@ import { bareJid, kindOfJid } from '../../kernel/jid.ts'
 import { KeyedQueue } from '../../kernel/keyed-queue.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { ChangedMessage, ChatChange } from '../../kernel/message-facts.ts'
+import type { StanzaFailureRepository } from '../../storage/index.ts'
 import type { ChatChangeOccurrence, CoveredMessage, Intake } from '../index.ts'
 import { orTimeout, toEngineError } from './engine-errors.ts'
 import type { LidMap } from './lid-map.ts'
+import { isStorageFailure } from './poison.ts'
 
 /** How often a change is tried when another device of the account was quicker each time. */
 const MOST_TRIES = 4
@@ -41,6 +43,7 @@ export class ChatChanges {
   readonly #sock: WASocket
   readonly #lidMap: LidMap
   readonly #intake: Intake
+  readonly #failures: Pick<StanzaFailureRepository, 'note'>
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #uploads = new KeyedQueue<string>()
@@ -51,6 +54,7 @@ export class ChatChanges {
     readonly sock: WASocket
     readonly lidMap: LidMap
     readonly intake: Intake
+    readonly failures: Pick<StanzaFailureRepository, 'note'>
     readonly clock: Clock
     readonly logger: Logger
   }) {
@@ -58,6 +62,7 @@ export class ChatChanges {
     this.#sock = deps.sock
     this.#lidMap = deps.lidMap
     this.#intake = deps.intake
+    this.#failures = deps.failures
     this.#clock = deps.clock
     this.#logger = deps.logger
   }
@@ -72,7 +77,7 @@ export class ChatChanges {
       patch.index[4] = change.message.sender
     if (change.kind === 'delete') patch.index[2] = change.deleteMedia ? '1' : '0'
     await this.#uploads.run(patch.type, () => this.#upload(patch))
-    await this.#take(chat, change, at, false, plain(patch.syncAction))
+    await this.#inOrder(() => this.#take(chat, change, at, false, plain(patch.syncAction)))
   }
 
   /** A mutation that Baileys decoded and whose MACs it has verified. */
@@ -81,19 +86,40 @@ export class ChatChanges {
     const [type = '', chat] = index
     const change = value && readChange(type, index, value)
     if (!value || !change || !chat?.includes('@')) return
-    this.#tail = this.#tail.then(async () => {
-      try {
-        const at = toNumber(value.timestamp) || this.#clock.now()
-        await this.#take(bareJid(chat), change, at, fromFull, plain(value))
-      } catch (error) {
-        this.#logger.error({ reason: messageOf(error) }, 'a change of a chat on another device was not stored')
-      }
+    const at = toNumber(value.timestamp) || this.#clock.now()
+    const raw = plain(value)
+    const taking = this.#inOrder(() => this.#take(bareJid(chat), change, at, fromFull, raw))
+    taking.catch((error: unknown) => {
+      if (!isStorageFailure(error)) void this.#inOrder(() => this.#putAside(index, raw, error)).catch(() => undefined)
     })
   }
 
-  /** Resolves when everything heard so far is stored. */
-  settled(): Promise<void> {
-    return this.#tail
+  /** Resolves when everything heard so far is stored, or put aside. @throws when the storage could not take it */
+  async settled(): Promise<void> {
+    let last: Promise<void> | undefined
+    // what could not be stored is put aside behind it
+    while (last !== this.#tail) {
+      last = this.#tail
+      await last
+    }
+  }
+
+  /** Settles as `work` does. After a failure of the storage nothing more is done: what comes later must not be stored either. */
+  #inOrder(work: () => Promise<void>): Promise<void> {
+    const done = this.#tail.then(work)
+    this.#tail = done.catch((error: unknown) => {
+      if (isStorageFailure(error)) throw error
+    })
+    this.#tail.catch(() => undefined)
+    return done
+  }
+
+  async #putAside(index: readonly string[], raw: ChatChangeOccurrence['raw'], error: unknown): Promise<void> {
+    const stanza = Buffer.from(JSON.stringify({ index, raw }))
+    const key = createHash('sha256').update(stanza).digest('base64url')
+    this.#logger.error({ reason: messageOf(error) }, 'a change of a chat on another device could not be stored')
+    // it would not come again before the next change anyway, and the database would refuse it again
+    await this.#failures.note(this.#deviceId, { key, tag: 'app-state', error: messageOf(error), stanza }, 1)
   }
 
   async #take(

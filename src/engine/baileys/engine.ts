@@ -15,24 +15,27 @@ import type { Logger } from '../../kernel/logger.ts'
 import type { SignalKeyRepository, StanzaFailureRepository } from '../../storage/index.ts'
 import type { Account, Engine, EngineSession, MediaFacts, OpenSession } from '../index.ts'
 import { accountOf } from './account.ts'
+import { AppStateVersions } from './app-state-versions.ts'
 import { AuthStore } from './auth-store.ts'
 import { createBaileysLogger, type OnMutation } from './baileys-logger.ts'
 import { ChatChanges } from './chat-changes.ts'
 import { watchDamage } from './damage-watch.ts'
 import { createDeviceCache, createSharedDeviceCache } from './device-cache.ts'
-import { keepGroupTimers } from './group-timers.ts'
+import { storeGroupTimer } from './group-timers.ts'
 import { Incoming } from './incoming.ts'
 import { createSharedLidCache, LidMap } from './lid-map.ts'
 import { mediaFactsOf, relocated } from './media-part.ts'
 import { MediaTransfer } from './media-transfer.ts'
 import { pinNoiseRoot } from './noise-root.ts'
 import { PasskeyLinking } from './passkey.ts'
+import { isStorageFailure } from './poison.ts'
 import { listenToPresence } from './presence.ts'
 import { RustSignalCore } from './rust-signal-core.ts'
 import { BaileysSession } from './session.ts'
 import { sliceOf } from './session-cache.ts'
 import type { SignalCore } from './signal-core.ts'
 import { createSignalRepository } from './signal-repository.ts'
+import { StockHandlers } from './stock-handlers.ts'
 import { type ServiceAddress, Transport } from './transport.ts'
 import { UnwrittenRecords } from './unwritten-records.ts'
 
@@ -110,10 +113,18 @@ export class BaileysEngine implements Engine {
       ask: (pns) => askLids(sock, pns),
     })
     let onMutation: OnMutation = () => undefined
+    const stock = new StockHandlers()
+    const onStorageFailure = () => session?.close({ kind: 'network', message: 'what came in could not be stored' })
+    const versions = new AppStateVersions({
+      keys: auth.keys,
+      changesStored: () => chatChanges.settled(),
+      onFailure: onStorageFailure,
+    })
     sock = this.#makeSocket(
       request,
       keys,
       auth,
+      versions,
       lidMap,
       browser,
       logger,
@@ -122,32 +133,34 @@ export class BaileysEngine implements Engine {
         session?.onKeyFailure(error)
       },
       (mutation, fromFull) => onMutation(mutation, fromFull),
+      stock,
     )
+    const { intake } = request
+    const parts = { deviceId, sock, lidMap, intake }
     const incoming = new Incoming({
       deviceId,
       sock,
       auth,
       lidMap,
-      intake: request.intake,
+      intake,
       contentOf: (chat, messageId) => this.#options.sentContent(deviceId, chat, messageId),
       failures: stanzaFailures,
       logger,
+      stock,
+      onNotification: (node) => storeGroupTimer(node, parts),
+      settled: async () => {
+        await versions.settled()
+        await request.signalsStored?.()
+        await auth.settled()
+      },
       onOverload: () => session?.close({ kind: 'network', message: 'more came in than could be stored' }),
       onRefused: (what) => {
         this.refusals[what]++
       },
-      onStorageFailure: () => session?.close({ kind: 'network', message: 'what came in could not be stored' }),
+      onStorageFailure,
     })
-    const chatChanges = new ChatChanges({ deviceId, sock, lidMap, intake: request.intake, clock, logger })
+    const chatChanges = new ChatChanges({ ...parts, failures: stanzaFailures, clock, logger })
     onMutation = (mutation, fromFull) => chatChanges.onMutation(mutation, fromFull)
-    keepGroupTimers({
-      deviceId,
-      sock,
-      lidMap,
-      intake: request.intake,
-      logger,
-      onStorageFailure: () => session?.close({ kind: 'network', message: 'what came in could not be stored' }),
-    })
     listenToPresence({ sock, lidMap, logger, onSignal: request.onSignal })
     const passkey = new PasskeyLinking({
       sock,
@@ -172,6 +185,7 @@ export class BaileysEngine implements Engine {
       auth,
       incoming,
       chatChanges,
+      versions,
       lidMap,
       passkey,
       media,
@@ -209,11 +223,13 @@ export class BaileysEngine implements Engine {
     { deviceId, proxyUrl }: OpenSession,
     keys: SignalKeyRepository,
     auth: AuthStore,
+    versions: AppStateVersions,
     lidMap: LidMap,
     browser: WABrowserDescription,
     logger: Logger,
     onKeyFailure: (error: Error) => void,
     onMutation: OnMutation,
+    stock: StockHandlers,
   ): WASocket {
     const { sentContent, protocolLogLevel, keepAliveIntervalMs, connectTimeoutMs, qrLifetimeMs } = this.#options
     const agent = this.#transport.agentFor(proxyUrl)
@@ -222,12 +238,12 @@ export class BaileysEngine implements Engine {
       waWebSocketUrl: this.#transport.url,
       version: [...this.version],
       browser,
-      auth: { creds: auth.creds, keys: auth.keys },
+      auth: { creds: auth.creds, keys: versions.keys },
       agent: agent as never,
       fetchAgent: agent as never,
       // history and app state
       options: { dispatcher: this.#transport.blobDispatcherFor(proxyUrl) } as unknown as RequestInit,
-      logger: createBaileysLogger(logger, protocolLogLevel, onMutation),
+      logger: createBaileysLogger(logger, protocolLogLevel, onMutation, stock),
       keepAliveIntervalMs: keepAliveIntervalMs ?? 30_000,
       connectTimeoutMs: connectTimeoutMs ?? 20_000,
       ...(qrLifetimeMs === undefined ? {} : { qrTimeout: qrLifetimeMs }),
@@ -245,7 +261,13 @@ export class BaileysEngine implements Engine {
       callOfferCache: small('call'),
       placeholderResendCache: small('placeholder'),
       getMessage: async (key) => {
-        const content = key.id ? await sentContent(deviceId, key.remoteJid ?? '', key.id) : undefined
+        const content = key.id
+          ? await sentContent(deviceId, key.remoteJid ?? '', key.id).catch((error: Error) => {
+              // Baileys takes it for the fault of whoever asked
+              if (isStorageFailure(error)) onKeyFailure(error)
+              throw error
+            })
+          : undefined
         return content && proto.Message.decode(content)
       },
       makeSignalRepository: () =>

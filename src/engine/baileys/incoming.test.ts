@@ -1,105 +1,10 @@
 import assert from 'node:assert/strict'
-import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
-import { type BinaryNode, NACK_REASONS, proto, type WASocket } from 'baileys'
-import { MemorySignalKeys } from '../../../test/support/memory-signal-keys.ts'
+import { NACK_REASONS } from 'baileys'
+import { messageNode, padded, receiptNode, setUp } from '../../../test/support/incoming-stanzas.ts'
 import { ParleyError } from '../../kernel/errors.ts'
-import { silentLogger } from '../../kernel/logger.ts'
-import type { StanzaFailure } from '../../storage/index.ts'
-import type { MessageOccurrence, Occurrence, ReceiptOccurrence } from '../index.ts'
-import { AuthStore } from './auth-store.ts'
-import { createBaileysLogger } from './baileys-logger.ts'
-import { Incoming } from './incoming.ts'
-import { createSharedLidCache, LidMap } from './lid-map.ts'
 import { ATTEMPTS } from './poison.ts'
 import { STORAGE_FAILURE, STORAGE_REFUSAL } from './signal-repository.ts'
-
-const DEVICE = 'd1'
-const ME = '4915100000000:3@s.whatsapp.net'
-const ADA = '4915112345678@s.whatsapp.net'
-
-/** Random padding as Baileys takes it off: the last byte says how many. */
-const padded = (words: string): Buffer =>
-  Buffer.concat([proto.Message.encode({ conversation: words }).finish(), Buffer.from([1])])
-
-const messageNode = (id: string, attrs: Record<string, string> = {}): BinaryNode => ({
-  tag: 'message',
-  attrs: { id, from: ADA, t: '1795348800', type: 'text', ...attrs },
-  content: [{ tag: 'enc', attrs: { v: '2', type: 'msg' }, content: Buffer.from(id) }],
-})
-
-const receiptNode = (id: string): BinaryNode => ({ tag: 'receipt', attrs: { id, from: ADA, t: '1795348800' } })
-
-/** Counts as the repository does, in memory. */
-class Failures {
-  readonly noted: StanzaFailure[] = []
-  failure: Error | undefined
-
-  async note(_deviceId: string, failure: StanzaFailure, giveUpAt: number) {
-    if (this.failure) throw this.failure
-    this.noted.push(failure)
-    const attempts = this.noted.filter(({ key }) => key === failure.key).length
-    return { attempts, givenUp: attempts >= giveUpAt }
-  }
-}
-
-const setUp = async (options: { mostWaiting?: number } = {}) => {
-  const keys = new MemorySignalKeys()
-  const auth = AuthStore.draft(DEVICE, keys)
-  auth.creds.me = { id: ME }
-  const ws = new EventEmitter()
-  for (const name of ['CB:message', 'CB:receipt']) ws.on(name, () => undefined)
-  const acks: (readonly [string | undefined, number | undefined])[] = []
-  const receipts: string[] = []
-  const state = {
-    decrypt: async (body: Uint8Array): Promise<Uint8Array> => padded(`text of ${Buffer.from(body)}`),
-    intake: async (_: Occurrence): Promise<void> => undefined,
-  }
-  const taken: (MessageOccurrence | ReceiptOccurrence)[] = []
-  const told: string[] = []
-  const asked = { mayCommit: () => true }
-  const failures = new Failures()
-  const sock = {
-    ws,
-    logger: createBaileysLogger(silentLogger, 'silent'),
-    signalRepository: {
-      lidMapping: { storeLIDPNMappings: async () => undefined, getLIDForPN: async () => null },
-      decryptMessage: ({ ciphertext }: { ciphertext: Uint8Array }) => state.decrypt(ciphertext),
-      migrateSession: async () => ({ migrated: 0, skipped: 0, total: 0 }),
-    },
-    sendMessageAck: async (node: BinaryNode, code?: number) => void acks.push([node.attrs.id, code]),
-    sendReceipt: async (_jid: string, _who: unknown, ids: string[]) => void receipts.push(...ids),
-    sendRetryRequest: async () => undefined,
-    upsertMessage: async () => undefined,
-  } as unknown as WASocket
-  const incoming = new Incoming({
-    deviceId: DEVICE,
-    sock,
-    auth,
-    lidMap: new LidMap({ deviceId: DEVICE, repository: keys, cache: createSharedLidCache(10), ask: async () => [] }),
-    intake: async (_deviceId, occurrence, mayCommit = () => true) => {
-      asked.mayCommit = mayCommit
-      await state.intake(occurrence)
-      assert.ok(occurrence.kind === 'message' || occurrence.kind === 'receipt')
-      taken.push(occurrence)
-    },
-    failures,
-    ...options,
-    logger: silentLogger,
-    onOverload: () => told.push('overload'),
-    onStorageFailure: () => told.push('storage'),
-    onRefused: (what) => told.push(what),
-  })
-  /** Resolves when everything that came in has been handled. */
-  const settled = async () => {
-    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
-  }
-  const hear = async (...nodes: BinaryNode[]) => {
-    for (const node of nodes) ws.emit(`CB:${node.tag}`, node)
-    await settled()
-  }
-  return { incoming, state, mayCommit: () => asked.mayCommit(), taken, told, acks, receipts, failures, hear, settled }
-}
 
 test('a message is taken in, then acknowledged', async () => {
   const { taken, receipts, told, hear } = await setUp()
@@ -224,7 +129,10 @@ test('ids of any length do not make a stanza that cannot be stored', async () =>
 test('times that nobody can have meant are no obstacle', async () => {
   const { taken, hear } = await setUp()
   for (const t of ['', 'x', '-1', '1e300', '0.5', '99999999999999999999'])
-    await hear(messageNode(`M${t}`, { t }), { ...receiptNode(`R${t}`), attrs: { id: `R${t}`, from: ADA, t } })
+    await hear(messageNode(`M${t}`, { t }), {
+      ...receiptNode(`R${t}`),
+      attrs: { id: `R${t}`, from: '4915112345678@s.whatsapp.net', t },
+    })
   assert.equal(taken.length, 12)
   assert.ok(taken.every(({ timestamp }) => timestamp === 0))
 })

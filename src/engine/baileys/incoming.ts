@@ -13,70 +13,44 @@ import {
   type WAMessage,
   type WASocket,
 } from 'baileys'
-import { isParleyError, messageOf } from '../../kernel/errors.ts'
-import { boundId } from '../../kernel/ids.ts'
-import { bareJid } from '../../kernel/jid.ts'
-import { KeyedQueue } from '../../kernel/keyed-queue.ts'
+import { messageOf } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { StanzaFailureRepository } from '../../storage/index.ts'
-import type { Intake, MessageOccurrence, Occurrence } from '../index.ts'
+import type { Intake, MessageOccurrence } from '../index.ts'
 import type { AuthStore } from './auth-store.ts'
 import { faultOfDeviceIdentity } from './device-identity.ts'
 import type { LidMap } from './lid-map.ts'
 import { isDeviceTalk } from './message-content.ts'
 import { type Self, toMessageOccurrence, toReceiptOccurrence } from './occurrence.ts'
-import { notePoison } from './poison.ts'
 import { STORAGE_FAILURE, STORAGE_REFUSAL } from './signal-repository.ts'
+import { type Opened, StanzaLine } from './stanza-line.ts'
+import type { StockHandlers } from './stock-handlers.ts'
 import { replaceListener } from './stock-listeners.ts'
 
 /**
- * Messages and receipts as they come in: decrypted, committed, and only then acknowledged.
+ * What comes in: opened, committed, and only then acknowledged.
  *
  * Baileys acknowledges before anybody has stored anything, and drops buffered events when the socket ends. So its
- * listeners for `message` and `receipt` are taken off and these stand in their place; the rest of Baileys (retry
- * requests, history, app state) is still asked to do its part.
+ * listeners are taken off and these stand in their place; the rest of Baileys (retry requests, history, app state) is
+ * still asked to do its part.
  *
- *   stanza -> decrypt (ratchet + journal committed) -> intake (message, event, deliveries committed) -> receipt / ack
+ *   message, receipt -> decrypt (ratchet + journal committed) -> intake (message, event, deliveries committed) -> answer
+ *   notification, call, retry request -> Baileys' handler, its answer withheld -> what it set off is committed -> answer
  *
- * Stanzas of one author are opened one after the other, those of different authors side by side. They are handed to the
- * intake in the order in which they came, and not each only when the one before is on the disk: those that come close
- * together share its commits. What came after a stanza that could not be stored is not stored either.
- *
- * When our own storage fails, nothing is acknowledged and the connection is closed: WhatsApp keeps the stanza and sends
- * it again. A sender's mistake is acknowledged like WhatsApp Web does: retry request, or a NACK with its reason. A stanza
- * that breaks us is counted, and put aside when it has come often enough (`poison.ts`).
- *
- * Where stanzas come faster than they can be stored, so that over a thousand wait, no more are taken: those that wait are
- * handled, the connection is closed, and WhatsApp keeps the rest for the next one.
+ * In which order, and what becomes of those that fail: `stanza-line.ts`. A sender's mistake is acknowledged like WhatsApp
+ * Web does: retry request, or a NACK with its reason.
  */
 export class Incoming {
-  readonly #deviceId: string
   readonly #sock: WASocket
   readonly #auth: AuthStore
   readonly #lidMap: LidMap
-  readonly #intake: Intake
   readonly #contentOf: ((chat: string, messageId: string) => Promise<Uint8Array | undefined>) | undefined
   readonly #logger: Logger
   readonly #onRefused: (what: 'device_identity' | 'plaintext') => void
-  readonly #failures: Pick<StanzaFailureRepository, 'note'>
-  readonly #mostWaiting: number
-  readonly #onStorageFailure: (error: unknown) => void
-  readonly #onOverload: () => void
+  readonly #stock: StockHandlers
+  readonly #settled: () => Promise<void>
+  readonly #line: StanzaLine
   readonly #stockReceipt: (node: BinaryNode) => unknown
-  /** Opening, by author. */
-  readonly #opening = new KeyedQueue<string>()
-  /** Settles when the newest stanza was handed to the intake, if there was something to hand over. */
-  #order: Promise<unknown> = Promise.resolve()
-  /** The newest intake; settles when it is committed, as all before it then are. */
-  #committed: Promise<unknown> = Promise.resolve()
-  /** Settles when the newest stanza is done with. */
-  #tail: Promise<void> = Promise.resolve()
-  #stopped = false
-  /** Something could not be stored: nothing that came later may be. */
-  #broken = false
-  /** Stanzas that wait or are being handled. */
-  #waiting = 0
-  #overloaded = false
   #keyFailure: Error | undefined
 
   constructor(deps: {
@@ -91,6 +65,11 @@ export class Incoming {
     /** Beyond this many stanzas that wait no more are taken. */
     readonly mostWaiting?: number
     readonly logger: Logger
+    readonly stock: StockHandlers
+    /** Stores what Baileys does not tell of a notification, before Baileys gets it. */
+    readonly onNotification?: (node: BinaryNode) => Promise<void>
+    /** Resolves when everything that Baileys was made to say so far is stored. @throws when it could not be */
+    readonly settled: () => Promise<void>
     /** Called when there were too many and all that were taken are handled; the session must close its socket. */
     readonly onOverload: () => void
     /** Called when a stanza could not be stored; the session must close its socket. */
@@ -98,28 +77,35 @@ export class Incoming {
     /** Told of everything that is refused before it is opened, for the metrics. */
     readonly onRefused: (what: 'device_identity' | 'plaintext') => void
   }) {
-    this.#deviceId = deps.deviceId
-    this.#sock = deps.sock
+    const { sock } = deps
+    this.#sock = sock
     this.#auth = deps.auth
     this.#lidMap = deps.lidMap
-    this.#intake = deps.intake
     this.#contentOf = deps.contentOf
     this.#logger = deps.logger
-    this.#failures = deps.failures
-    this.#mostWaiting = deps.mostWaiting ?? MOST_WAITING
-    this.#onOverload = deps.onOverload
-    this.#onStorageFailure = deps.onStorageFailure
     this.#onRefused = deps.onRefused
-    this.#stockReceipt = replaceListener(deps.sock, 'CB:receipt', (node) =>
-      this.#enqueue(node, () => this.#receipt(node)),
-    )
-    replaceListener(deps.sock, 'CB:message', (node) => this.#enqueue(node, () => this.#message(node)))
+    this.#stock = deps.stock
+    this.#settled = deps.settled
+    this.#line = new StanzaLine({
+      ...deps,
+      acknowledge: (node, code) => sock.sendMessageAck(node, code),
+      isConnected: () => sock.ws.isOpen !== false,
+    })
+    this.#stockReceipt = replaceListener(sock, 'CB:receipt', (node) => this.#onReceipt(node))
+    replaceListener(sock, 'CB:message', (node) => this.#line.take(node, () => this.#message(node)))
+    for (const task of ['notification', 'call'] as const) {
+      const stock = replaceListener(sock, `CB:${task}`, (node) =>
+        this.#line.takeApart(task, node, async () => {
+          if (task === 'notification') await deps.onNotification?.(node)
+          return this.#withStock(task, stock, node)
+        }),
+      )
+    }
   }
 
   /** Nothing more is taken; resolves when what was being handled is done. */
   stop(): Promise<void> {
-    this.#stopped = true
-    return this.#tail
+    return this.#line.stop()
   }
 
   /** Keys could not be read or stored while a message was being handled; Baileys may not tell. */
@@ -127,76 +113,16 @@ export class Incoming {
     this.#keyFailure = error
   }
 
-  #enqueue(node: BinaryNode, open: () => Promise<Opened | undefined>): void {
-    // it comes again on the next connection
-    if (this.#stopped || this.#overloaded) return
-    this.#waiting++
-    if (this.#waiting > this.#mostWaiting) {
-      this.#overloaded = true
-      this.#logger.warn({ waiting: this.#waiting }, 'stanzas come faster than they can be stored; the rest is left')
-    }
-    const opened = this.#opening.run(authorOf(node), () => (this.#stopped ? undefined : open()))
-    const stored = Promise.allSettled([opened, this.#order]).then(() => this.#store(opened))
-    this.#order = stored.catch(() => undefined)
-    this.#tail = this.#tail.then(async () => {
-      await this.#finish(node, stored)
-      this.#waiting--
-      if (this.#overloaded && this.#waiting === 0 && !this.#stopped) {
-        this.#stopped = true
-        this.#onOverload()
-      }
-    })
-  }
-
-  /** Hands over what an opened stanza said; answers without waiting for the commit. */
-  async #store(opened: Promise<Opened | undefined>): Promise<Stored | undefined> {
-    const stanza = await opened
-    if (!stanza || this.#stopped) return undefined
-    const occurrence = await stanza.occurrence?.()
-    if (!occurrence) return { committed: undefined, answer: stanza.answer }
-    const committed = this.#intake(this.#deviceId, occurrence, () => !this.#broken)
-    this.#committed = committed.catch((error: unknown) => {
-      // at once, before another transaction begins
-      if (isStorageFailure(error)) this.#break()
-    })
-    return { committed, answer: stanza.answer }
-  }
-
-  /** Never throws. */
-  async #finish(node: BinaryNode, stored: Promise<Stored | undefined>): Promise<void> {
-    try {
-      try {
-        const stanza = await stored
-        await stanza?.committed
-        if (!this.#stopped) await stanza?.answer()
-      } catch (error) {
-        if (isStorageFailure(error)) throw error
-        await this.#putAside(node, error)
-      }
-    } catch (error) {
-      if (!isStorageFailure(error))
-        this.#logger.error({ reason: messageOf(error) }, 'a stanza could neither be handled nor put aside')
-      else {
-        this.#break()
-        this.#onStorageFailure(error)
-      }
-    }
-  }
-
-  #break(): void {
-    this.#broken = true
-    this.#stopped = true
-  }
-
-  async #putAside(node: BinaryNode, error: unknown): Promise<void> {
-    const { attempts, givenUp } = await notePoison(this.#failures, this.#deviceId, node, error)
-    this.#logger.error(
-      { tag: node.tag, id: boundId(node.attrs.id ?? ''), attempts, given_up: givenUp, reason: messageOf(error) },
-      'a stanza could not be handled',
-    )
-    if (!givenUp) return
-    const code = node.tag === 'message' ? NACK_REASONS.UnhandledError : undefined
-    await this.#quietly(() => this.#sock.sendMessageAck(node, code))
+  /** Baileys does its part; resolves with the acknowledgement when what came of it is stored. */
+  async #withStock(
+    task: 'notification' | 'call' | 'receipt',
+    listener: (node: BinaryNode) => unknown,
+    node: BinaryNode,
+  ): Promise<() => Promise<void>> {
+    await this.#stock.run(task, listener, node)
+    if (this.#keyFailure) throw this.#keyFailure
+    await this.#settled()
+    return () => this.#quietly(() => this.#sock.sendMessageAck(node))
   }
 
   get #self(): Self {
@@ -253,14 +179,11 @@ export class Incoming {
       answer: async () => {
         if (!message.message?.protocolMessage) return this.#quietly(receipt)
         // key shares, history and the like: Baileys acts on them; it may ask the service, so nobody waits in line for it
-        void this.#sock
-          .upsertMessage(message, 'notify')
-          .then(() => this.#auth.settled())
-          .then(receipt)
-          .catch((error: unknown) => {
-            // it comes again on the next connection
-            if (!this.#stopped) this.#logger.warn({ reason: messageOf(error) }, 'a protocol message failed')
-          })
+        void this.#line.finishApart(node, async () => {
+          await this.#sock.upsertMessage(message, 'notify')
+          await this.#settled()
+          return () => this.#quietly(receipt)
+        })
       },
     }
   }
@@ -280,7 +203,7 @@ export class Incoming {
   }
 
   #refusal(node: BinaryNode, code: number): Opened {
-    return { answer: () => this.#sock.sendMessageAck(node, code) }
+    return { answer: () => this.#quietly(() => this.#sock.sendMessageAck(node, code)) }
   }
 
   #occurrence(node: BinaryNode, message: WAMessage): Promise<MessageOccurrence> {
@@ -289,7 +212,7 @@ export class Incoming {
     const afterCommits =
       contentOf &&
       (async (chat: string, messageId: string) => {
-        await this.#committed
+        await this.#line.committed
         return contentOf(chat, messageId)
       })
     return toMessageOccurrence(node, message, this.#self, this.#lidMap, afterCommits)
@@ -334,19 +257,15 @@ export class Incoming {
     this.#active = active
   }
 
-  async #receipt(node: BinaryNode): Promise<Opened | undefined> {
-    if (node.attrs.type === 'retry') {
-      // Baileys encrypts the message anew for whoever asks, and acknowledges; that may take a key fetch
-      const { offline: _, ...attrs } = node.attrs
-      void Promise.resolve(this.#stockReceipt({ ...node, attrs })).catch((error: unknown) =>
-        this.#logger.warn({ reason: messageOf(error) }, 'a retry request failed'),
-      )
-      return undefined
-    }
-    return {
-      occurrence: () => toReceiptOccurrence(node, this.#self, this.#lidMap),
-      answer: () => this.#quietly(() => this.#sock.sendMessageAck(node)),
-    }
+  #onReceipt(node: BinaryNode): void {
+    if (node.attrs.type === 'retry')
+      // Baileys encrypts the message anew for whoever asks; that may take a key fetch
+      this.#line.takeApart('retry', node, () => this.#withStock('receipt', this.#stockReceipt, node))
+    else
+      this.#line.take(node, async () => ({
+        occurrence: () => toReceiptOccurrence(node, this.#self, this.#lidMap),
+        answer: () => this.#quietly(() => this.#sock.sendMessageAck(node)),
+      }))
   }
 
   /** Keeps the pair of names that the stanza gives, and moves sessions that stood under the phone number. */
@@ -369,29 +288,3 @@ export class Incoming {
     }
   }
 }
-
-/** A stanza that was decrypted, or understood as far as it goes. */
-interface Opened {
-  /** What is to be committed; absent or undefined when there is nothing. */
-  readonly occurrence?: () => Promise<Occurrence | undefined>
-  /** Says to the service that the stanza need not come again. */
-  readonly answer: () => Promise<void>
-}
-
-interface Stored {
-  readonly committed: Promise<void> | undefined
-  readonly answer: () => Promise<void>
-}
-
-/** Whose sessions and sender keys a stanza is opened with. */
-const authorOf = ({ tag, attrs }: BinaryNode): string => `${tag} ${bareJid(attrs.participant ?? attrs.from ?? '')}`
-
-/** Stanzas of a session that may wait to be handled; at 1 ms each they are a second's work. */
-const MOST_WAITING = 1_000
-
-/** What is not the stanza's doing. A conflict is, unless it says that another process owns the keys now. */
-const isStorageFailure = (error: unknown): boolean =>
-  isParleyError(error, 'storage_unavailable') ||
-  isParleyError(error, 'data_damaged') ||
-  (isParleyError(error, 'conflict') && error.data?.reason === 'not_the_owner') ||
-  messageOf(error).startsWith(STORAGE_FAILURE)

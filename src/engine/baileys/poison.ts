@@ -1,13 +1,21 @@
 import { createHash } from 'node:crypto'
 import { type BinaryNode, encodeBinaryNode } from 'baileys'
-import { messageOf } from '../../kernel/errors.ts'
+import { isParleyError, messageOf } from '../../kernel/errors.ts'
 import type { StanzaFailureRepository } from '../../storage/index.ts'
+import { STORAGE_FAILURE } from './signal-repository.ts'
 
 /** So often a stanza may come and fail before it is acknowledged and put aside. */
 export const ATTEMPTS = 5
 
 /** Most bytes of a stanza that are kept for inspection. */
 const MOST_KEPT = 64 * 1024
+
+/** What is not the stanza's doing. A conflict is, unless it says that another process owns the keys now. */
+export const isStorageFailure = (error: unknown): boolean =>
+  isParleyError(error, 'storage_unavailable') ||
+  isParleyError(error, 'data_damaged') ||
+  (isParleyError(error, 'conflict') && error.data?.reason === 'not_the_owner') ||
+  messageOf(error).startsWith(STORAGE_FAILURE)
 
 /**
  * Counts a stanza that could not be handled for what is in it. WhatsApp sends it again at each connection, so without an

@@ -4,8 +4,6 @@ import {
   type ConnectionState,
   jidNormalizedUser,
   proto,
-  USyncQuery,
-  USyncUser,
   type WABrowserDescription,
   type WASocket,
 } from 'baileys'
@@ -27,6 +25,7 @@ import type {
   SendOutcome,
 } from '../index.ts'
 import { accountOf } from './account.ts'
+import type { AppStateVersions } from './app-state-versions.ts'
 import type { AuthStore } from './auth-store.ts'
 import { buildMessage, stanzaExtras } from './build-message.ts'
 import type { ChatChanges } from './chat-changes.ts'
@@ -38,6 +37,7 @@ import type { Incoming } from './incoming.ts'
 import type { LidMap } from './lid-map.ts'
 import { requestPairingCode } from './pairing-code.ts'
 import type { PasskeyLinking } from './passkey.ts'
+import { askPhones, PhoneLookups } from './phone-lookups.ts'
 import { freeRelay } from './relay.ts'
 import { SendAnswers } from './send-answers.ts'
 
@@ -58,6 +58,7 @@ export class BaileysSession implements EngineSession {
   readonly #auth: AuthStore
   readonly #incoming: Incoming
   readonly #chatChanges: ChatChanges
+  readonly #versions: AppStateVersions
   readonly #lidMap: LidMap
   readonly #clock: Clock
   readonly #logger: Logger
@@ -67,6 +68,7 @@ export class BaileysSession implements EngineSession {
   readonly #onSignal: (signal: EngineSignal) => void
   readonly #passkey: PasskeyLinking
   readonly #answers: SendAnswers
+  readonly #lookups: PhoneLookups
   readonly #relayMessage: WASocket['relayMessage']
   #toldName: string | undefined
   #qrCount = 0
@@ -82,6 +84,7 @@ export class BaileysSession implements EngineSession {
     readonly auth: AuthStore
     readonly incoming: Incoming
     readonly chatChanges: ChatChanges
+    readonly versions: AppStateVersions
     readonly lidMap: LidMap
     readonly passkey: PasskeyLinking
     readonly media: MediaPort
@@ -101,6 +104,7 @@ export class BaileysSession implements EngineSession {
     this.#auth = deps.auth
     this.#incoming = deps.incoming
     this.#chatChanges = deps.chatChanges
+    this.#versions = deps.versions
     this.#lidMap = deps.lidMap
     this.#clock = deps.clock
     this.#logger = deps.logger
@@ -157,20 +161,7 @@ export class BaileysSession implements EngineSession {
     const known = await this.#lidMap.storedLid(pn)
     if (known) return { jid: pn, lid: known }
     this.#assertOpen()
-    try {
-      const query = new USyncQuery()
-        .withContactProtocol()
-        .withLIDProtocol()
-        .withUser(new USyncUser().withPhone(`+${phone}`))
-      const answer = orTimeout(await this.#sock.executeUSyncQuery(query), 'looking up a number')
-      const found = answer.list.find((entry) => entry.contact === true)
-      if (!found) return undefined
-      const lid = typeof found.lid === 'string' ? found.lid : undefined
-      if (lid) await this.#lidMap.storeLIDPNMappings([{ lid, pn: found.id }])
-      return { jid: jidNormalizedUser(found.id), lid }
-    } catch (error) {
-      throw toEngineError(error, 'looking up a number')
-    }
+    return this.#lookups.find(phone)
   }
 
   async sendPresence(state: 'available' | 'unavailable'): Promise<void> {
@@ -265,7 +256,9 @@ export class BaileysSession implements EngineSession {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#closed) this.close({ kind: 'local', message: 'stopped' })
     await this.#incoming.stop()
-    await this.#chatChanges.settled()
+    await Promise.all([this.#versions.settled(), this.#chatChanges.settled()]).catch((error: unknown) => {
+      this.#logger.warn({ reason: messageOf(error) }, 'changes of chats were not stored; they are asked for again')
+    })
     await this.#auth.settled().catch((error: unknown) => {
       this.#logger.warn({ reason: messageOf(error) }, 'a key write was lost at the end of a session')
     })
