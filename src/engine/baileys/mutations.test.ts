@@ -1,115 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { Curve, generateSignalPubKey, proto } from 'baileys'
 import fc from 'fast-check'
-import { MemorySignalKeys } from '../../../test/support/memory-signal-keys.ts'
-import { KeyedQueue } from '../../kernel/keyed-queue.ts'
-import { silentLogger } from '../../kernel/logger.ts'
-import { AuthStore } from './auth-store.ts'
-import { createSharedLidCache, LidMap } from './lid-map.ts'
-import { RustSignalCore } from './rust-signal-core.ts'
-import { createSignalRepository } from './signal-repository.ts'
+import { mutateAll, rounds, several } from '../../../test/support/mutations.ts'
+import { bundleOf, createSide, encrypt, isHealthy, meet, PLAIN } from '../../../test/support/signal-sides.ts'
 
 /**
  * Whatever is done to bytes from outside, or to what is stored: an error, never a crash, a hang, or a wrong plaintext.
  * A crash of the WASM core ("memory access out of bounds") poisons its whole memory, so each round ends with a healthy
  * conversation over the same core.
  */
-const DEVICE = 'd1'
-const core = new RustSignalCore()
-
-const createSide = async (jid: string) => {
-  const keys = new MemorySignalKeys()
-  const auth = AuthStore.draft(DEVICE, keys)
-  auth.creds.me = { id: jid, lid: jid }
-  await auth.persist()
-  const lidMap = new LidMap({
-    deviceId: DEVICE,
-    repository: keys,
-    cache: createSharedLidCache(100),
-    ask: async () => [],
-  })
-  const signal = createSignalRepository({
-    deviceId: DEVICE,
-    auth,
-    repository: keys,
-    core,
-    lidMap,
-    locks: new KeyedQueue(),
-    logger: silentLogger,
-    onRefused: () => undefined,
-    onKeyFailure: (error) => assert.fail(error),
-  })
-  return { jid, keys, auth, lidMap, signal }
-}
-
-type Side = Awaited<ReturnType<typeof createSide>>
-
-const bundleOf = async ({ auth }: Side, preKeyId: number) => {
-  const preKey = Curve.generateKeyPair()
-  await auth.keys.set({ 'pre-key': { [preKeyId]: preKey } })
-  const { signedIdentityKey, signedPreKey, registrationId } = auth.creds
-  const publicOf = (key: Uint8Array) => generateSignalPubKey(key) as Uint8Array
-  return {
-    registrationId,
-    identityKey: publicOf(signedIdentityKey.public),
-    signedPreKey: {
-      keyId: signedPreKey.keyId,
-      publicKey: publicOf(signedPreKey.keyPair.public),
-      signature: signedPreKey.signature,
-    },
-    preKey: { keyId: preKeyId, publicKey: publicOf(preKey.public) },
-  }
-}
-
-const meet = async (): Promise<{ alice: Side; bob: Side }> => {
-  const [alice, bob] = [await createSide('111@lid'), await createSide('222:3@lid')]
-  await alice.signal.injectE2ESession({ jid: bob.jid, session: await bundleOf(bob, 7) })
-  return { alice, bob }
-}
-
-const PLAIN = Buffer.concat([proto.Message.encode({ conversation: 'hello' }).finish(), Buffer.from([1])])
-
-const encrypt = (from: Side, to: Side) => from.signal.encryptMessage({ jid: to.jid, data: PLAIN })
-
-/** One of the things that can happen to bytes. */
-const mutation = fc.oneof(
-  fc.record({ kind: fc.constant('flip' as const), at: fc.nat(), bit: fc.nat(7) }),
-  fc.record({ kind: fc.constant('cut' as const), at: fc.nat() }),
-  fc.record({
-    kind: fc.constant('insert' as const),
-    at: fc.nat(),
-    bytes: fc.uint8Array({ minLength: 1, maxLength: 40 }),
-  }),
-  fc.record({ kind: fc.constant('replace' as const), bytes: fc.uint8Array({ maxLength: 300 }) }),
-  fc.record({ kind: fc.constant('repeat' as const) }),
-)
-type Mutation = typeof mutation extends fc.Arbitrary<infer M> ? M : never
-
-const mutate = (bytes: Uint8Array, change: Mutation): Buffer => {
-  const copy = Buffer.from(bytes)
-  switch (change.kind) {
-    case 'flip':
-      if (copy.length > 0) copy[change.at % copy.length]! ^= 1 << change.bit
-      return copy
-    case 'cut':
-      return copy.subarray(0, change.at % (copy.length + 1))
-    case 'insert': {
-      const at = change.at % (copy.length + 1)
-      return Buffer.concat([copy.subarray(0, at), change.bytes, copy.subarray(at)])
-    }
-    case 'replace':
-      return Buffer.from(change.bytes)
-    case 'repeat':
-      return Buffer.concat([copy, copy])
-  }
-}
-
-const mutateAll = (bytes: Uint8Array, changes: readonly Mutation[]): Buffer =>
-  changes.reduce<Buffer>((so, change) => mutate(so, change), Buffer.from(bytes))
-
-const several = fc.array(mutation, { minLength: 1, maxLength: 4 })
-
 const outcomes = { opened: 0, refused: 0 }
 after(() => assert.ok(outcomes.refused > 2_000 && outcomes.opened > 50, JSON.stringify(outcomes)))
 
@@ -133,20 +32,6 @@ const checkRefusal = (error: unknown): void => {
   outcomes.refused++
   assert.doesNotMatch(error.message, /unreachable|memory access|null function|recursive use/)
 }
-
-const isHealthy = async (): Promise<void> => {
-  const { alice, bob } = await meet()
-  const sent = await encrypt(alice, bob)
-  const opened = await bob.signal.decryptMessage({ jid: alice.jid, type: sent.type, ciphertext: sent.ciphertext })
-  assert.deepEqual(Buffer.from(opened), PLAIN)
-}
-
-const rounds = (numRuns: number) => ({
-  numRuns,
-  endOnFailure: true,
-  interruptAfterTimeLimit: 8_000,
-  markInterruptAsFailure: false,
-})
 
 test('ciphertexts, of first messages and later ones', async () => {
   const { alice, bob } = await meet()
