@@ -4,6 +4,8 @@ import {
   type ConnectionState,
   jidNormalizedUser,
   proto,
+  USyncQuery,
+  USyncUser,
   type WABrowserDescription,
   type WASocket,
 } from 'baileys'
@@ -37,7 +39,6 @@ import type { Incoming } from './incoming.ts'
 import type { LidMap } from './lid-map.ts'
 import { requestPairingCode } from './pairing-code.ts'
 import type { PasskeyLinking } from './passkey.ts'
-import { askPhones, PhoneLookups } from './phone-lookups.ts'
 import { freeRelay } from './relay.ts'
 import { SendAnswers } from './send-answers.ts'
 
@@ -68,7 +69,6 @@ export class BaileysSession implements EngineSession {
   readonly #onSignal: (signal: EngineSignal) => void
   readonly #passkey: PasskeyLinking
   readonly #answers: SendAnswers
-  readonly #lookups: PhoneLookups
   readonly #relayMessage: WASocket['relayMessage']
   #toldName: string | undefined
   #qrCount = 0
@@ -161,7 +161,20 @@ export class BaileysSession implements EngineSession {
     const known = await this.#lidMap.storedLid(pn)
     if (known) return { jid: pn, lid: known }
     this.#assertOpen()
-    return this.#lookups.find(phone)
+    try {
+      const query = new USyncQuery()
+        .withContactProtocol()
+        .withLIDProtocol()
+        .withUser(new USyncUser().withPhone(`+${phone}`))
+      const answer = orTimeout(await this.#sock.executeUSyncQuery(query), 'looking up a number')
+      const found = answer.list.find((entry) => entry.contact === true)
+      if (!found) return undefined
+      const lid = typeof found.lid === 'string' ? found.lid : undefined
+      if (lid) await this.#lidMap.storeLIDPNMappings([{ lid, pn: found.id }])
+      return { jid: jidNormalizedUser(found.id), lid }
+    } catch (error) {
+      throw toEngineError(error, 'looking up a number')
+    }
   }
 
   async sendPresence(state: 'available' | 'unavailable'): Promise<void> {
