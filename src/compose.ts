@@ -9,6 +9,7 @@ import { Events } from './events/events.ts'
 import { EventFeed } from './events/feed.ts'
 import { eventsOfOwnMessage } from './events/from-own-message.ts'
 import { eventsOfSignal } from './events/from-signal.ts'
+import { identityOfSignal } from './events/identity.ts'
 import { createIntake } from './events/intake.ts'
 import { EventLog } from './events/log.ts'
 import { describedEvents } from './events/openapi.ts'
@@ -116,7 +117,8 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
   const health = new EndpointHealth({
     webhooks: storage.webhooks,
     subscriptions,
-    announce: (deviceId, drafts) => events.append(deviceId, drafts),
+    announce: (deviceId, drafts) =>
+      deviceId === undefined ? events.appendToAll(drafts) : events.append(deviceId, drafts),
     clock,
     logger,
     pauseAfterMs: config.webhooks.maxAgeMs,
@@ -167,8 +169,10 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     messages: storage.messages,
     clock,
     logger,
-    eventsOf: (message) =>
-      events.prepare(message.deviceId, eventsOfOwnMessage(message, sessions.accountOf(message.deviceId), clock.now())),
+    eventsOf: (message, chatParty) => {
+      const facts = { account: sessions.accountOf(message.deviceId), chatParty, now: clock.now() }
+      return events.prepare(message.deviceId, eventsOfOwnMessage(message, facts))
+    },
     onEvents: (deviceId, committed) => events.committed(deviceId, committed),
   })
   const recipients = new Recipients({
@@ -227,7 +231,8 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
         if (config.media.autoDownload) library.onArrival(deviceId, occurrence)
       },
       announce: async (deviceId, signal, facts) => {
-        await events.append(deviceId, eventsOfSignal(signal, facts))
+        const who = await identityOfSignal(signal, deviceId, storage.identities)
+        await events.append(deviceId, eventsOfSignal(signal, facts, who))
       },
       saveDevice: async (deviceId, change) => {
         await storage.devices.update(deviceId, change)
@@ -243,6 +248,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
   const temp = new TempFiles(join(config.media.storeDir, 'tmp'))
   const library = new MediaLibrary({
     messages: storage.messages,
+    identities: storage.identities,
     sessions,
     engine,
     store: new MediaStore({ folder: config.media.storeDir, maxBytes: config.media.storeMaxBytes, clock, logger }),

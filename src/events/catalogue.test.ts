@@ -35,6 +35,20 @@ describe('the catalogue', () => {
     }
   })
 
+  test('names every chat and every person both ways, with what does not change', () => {
+    const lacking = EVENTS.flatMap(({ name, payload }) => {
+      const fields = Object.keys(payload.properties)
+      const needed = [
+        ...(fields.includes('chat') ? ['chat_pn', 'chat_lid', 'conversation_id', 'contact_id'] : []),
+        ...(fields.includes('from') ? ['from_pn', 'from_lid', 'conversation_id', 'contact_id'] : []),
+        // where there is `from`, it is the same person
+        ...(fields.includes('sender') && !fields.includes('from') ? ['sender_pn', 'sender_lid', 'contact_id'] : []),
+      ]
+      return needed.filter((field) => !(payload.required ?? []).includes(field)).map((field) => `${name}.${field}`)
+    })
+    assert.deepEqual(lacking, [])
+  })
+
   test('gives each event an example that fits its schema', () => {
     assert.ok(EVENTS.length >= 23)
     for (const definition of EVENTS) {

@@ -20,6 +20,10 @@ const makeEvents = (more: { readonly fail?: boolean } = {}) => {
         appended.push(news)
         return news.map((event, index): EventRow => ({ ...event, deviceId, sequence: index + 1 }))
       },
+      appendToAll: async (news) => {
+        appended.push(news)
+        return []
+      },
     },
     receivers: { webhookIdsFor: (deviceId, type) => (deviceId === 'd1' && type.startsWith('test') ? [7, 8] : []) },
     waker: { wake: (ids) => void woken.push([...ids]) },
@@ -52,6 +56,14 @@ test('an event for one webhook goes to no other', async () => {
   await events.append('d1', [ping], { webhookId: 8 })
   assert.deepEqual(appended[0]![0]!.webhookIds, [8])
   assert.deepEqual(woken, [[8]])
+})
+
+test('what belongs to no device is appended for nobody, and wakes nobody', async () => {
+  const { events, appended, woken } = makeEvents()
+  await events.appendToAll([ping])
+  assert.deepEqual([appended[0]?.length, appended[0]?.[0]?.webhookIds, woken], [1, [], []])
+  const wrong = { ...ping, payload: {} }
+  await assert.rejects(events.appendToAll([wrong]), /message/)
 })
 
 test('a payload that misses its schema is refused when asked to look', async () => {
@@ -91,7 +103,7 @@ const makeIntake = (isNew = true) => {
   const woken: number[][] = []
   const events = new Events({
     feed: { announce: () => undefined },
-    log: { append: async () => [] },
+    log: { append: async () => [], appendToAll: async () => [] },
     receivers: { webhookIdsFor: () => [3] },
     waker: {
       wake: (ids) => {

@@ -19,7 +19,7 @@ export interface Announcer {
 }
 
 interface Dependencies {
-  readonly log: Pick<EventRepository, 'append'>
+  readonly log: Pick<EventRepository, 'append' | 'appendToAll'>
   readonly receivers: Receivers
   readonly waker: Waker
   readonly feed: Announcer
@@ -29,7 +29,7 @@ interface Dependencies {
 
 /** Puts events into the log, with a delivery for each webhook that wants them, and wakes the dispatcher. */
 export class Events {
-  readonly #log: Pick<EventRepository, 'append'>
+  readonly #log: Pick<EventRepository, 'append' | 'appendToAll'>
   readonly #receivers: Receivers
   readonly #waker: Waker
   readonly #feed: Announcer
@@ -70,6 +70,11 @@ export class Events {
     return rows
   }
 
+  /** Appends what belongs to no device: the operator reads it in the log of all devices. @throws storage_unavailable */
+  async appendToAll(drafts: readonly EventDraft[]): Promise<void> {
+    await this.#log.appendToAll(drafts.map((draft) => ({ ...this.#identify(draft), webhookIds: [] })))
+  }
+
   /** Tells those who wait for them about events that are durable. */
   committed(deviceId: string, events: readonly NewEvent[]): void {
     if (events.length === 0) return
@@ -79,10 +84,14 @@ export class Events {
   }
 
   #prepareOne(deviceId: string, draft: EventDraft): NewEvent {
+    return { ...this.#identify(draft), webhookIds: this.webhookIdsFor(deviceId, draft.type) }
+  }
+
+  #identify(draft: EventDraft): Omit<NewEvent, 'webhookIds'> {
     if (this.#validate) {
       const faults = faultsOfPayload(draft.type, draft.payload)
       if (faults.length > 0) throw new Error(`event ${draft.type}: ${faults.join('; ')}`)
     }
-    return { ...draft, eventId: newUuid(), webhookIds: this.webhookIdsFor(deviceId, draft.type) }
+    return { ...draft, eventId: newUuid() }
   }
 }

@@ -11,6 +11,7 @@ import {
   chatStar,
 } from './catalogue/chats.ts'
 import { draft, type EventDraft } from './draft.ts'
+import { namesOf } from './identity.ts'
 
 /** The event of a changed chat. `jid` = own digits. */
 export const eventOfChatChange = (occurrence: ChatChangeOccurrence, ids: IntakeIds, jid: string): EventDraft => {
@@ -21,6 +22,7 @@ export const eventOfChatChange = (occurrence: ChatChangeOccurrence, ids: IntakeI
     chat_pn: ids.chatParty?.pn ?? null,
     chat_lid: ids.chatParty?.lid ?? null,
     conversation_id: ids.conversationId,
+    contact_id: ids.chatParty?.contactId ?? null,
     is_group: occurrence.isGroup,
     timestamp: new Date(at).toISOString(),
     from_full: occurrence.fromFull,
@@ -49,22 +51,23 @@ export const eventOfChatChange = (occurrence: ChatChangeOccurrence, ids: IntakeI
     case 'clear':
       return draft(chatClear, { ...common, delete_media: change.deleteMedia }, when)
     case 'star':
-      return draft(chatStar, { ...common, ...messageOf(change.message), starred: change.starred }, when)
+      return draft(chatStar, { ...common, ...messageOf(change.message, ids), starred: change.starred }, when)
     case 'delete_for_me':
-      return draft(chatDeleteForMe, { ...common, ...messageOf(change.message) }, when)
+      return draft(chatDeleteForMe, { ...common, ...messageOf(change.message, ids) }, when)
   }
 }
 
-const messageOf = ({
-  messageId,
-  sender,
-  fromMe,
-}: {
-  messageId: string
-  sender?: string | undefined
-  fromMe: boolean
-}) => ({
-  message_id: messageId,
-  sender: sender ?? null,
-  is_from_me: fromMe,
-})
+const messageOf = (
+  { messageId, sender, fromMe }: { messageId: string; sender?: string | undefined; fromMe: boolean },
+  { chatParty, namedParty }: IntakeIds,
+) => {
+  // Of a one-to-one chat the change does not say who wrote: whoever it is with, or we.
+  const names = sender === undefined ? (fromMe ? undefined : chatParty) : namesOf(sender, namedParty)
+  return {
+    message_id: messageId,
+    sender: sender ?? null,
+    sender_pn: names?.pn ?? null,
+    sender_lid: names?.lid ?? null,
+    is_from_me: fromMe,
+  }
+}

@@ -9,6 +9,7 @@ const PN = '6281234567890@s.whatsapp.net'
 const LID = '182736455463728@lid'
 const account = { jid: '6289876543210:12@s.whatsapp.net' }
 const CONVERSATION = '0b1f6a52-2f0e-4c39-8f0c-4be3f1b4a5d1'
+const OTHER = '2b1f6a52-2f0e-4c39-8f0c-4be3f1b4a5d3'
 const CONTACT = '5f0c7d1e-9a53-4f0b-8f1d-2d9b8a6c7e10'
 const party = { contactId: CONTACT, pn: PN, lid: LID, mergedContactId: undefined }
 
@@ -176,7 +177,11 @@ describe('a receipt', () => {
     assert.deepEqual(payload, {
       message_id: '3EB0AB',
       chat: PN,
+      chat_pn: PN,
+      chat_lid: LID,
+      is_group: false,
       conversation_id: CONVERSATION,
+      contact_id: CONTACT,
       status: 'delivered',
       failure_code: null,
       failure: null,
@@ -206,5 +211,15 @@ test('two contacts that turned out to be one are told before the message, once',
     merged_contact_id: merged.mergedContactId,
     pn: PN,
     lid: LID,
+    conversation_id: CONVERSATION,
+    merged_conversation_id: null,
   })
+  const group = { ...message, chat: '120363040000000000@g.us', chatParty: undefined, isGroup: true }
+  const member = { ...merged, conversationId: '1b1f6a52-2f0e-4c39-8f0c-4be3f1b4a5d2', mergedConversationId: OTHER }
+  const [inGroup] = eventsOf(group, { ...ids, chatParty: undefined, senderParty: member }, account)
+  assert.deepEqual(
+    [inGroup?.payload.conversation_id, inGroup?.payload.merged_conversation_id],
+    [member.conversationId, OTHER],
+    'their own conversations, not that of the group',
+  )
 })

@@ -21,6 +21,8 @@ import { eventOfMessageState } from './from-message-state.ts'
 export interface OwnAccount {
   /** Device or bare PN JID; undefined before linking. */
   readonly jid: string | undefined
+  /** Device or bare LID, where known. */
+  readonly lid?: string | undefined
 }
 
 /** Own phone digits as the contract's `jid` fields have them; empty before linking. */
@@ -119,8 +121,7 @@ const eventsOfMessage = (
             mediaReceived,
             {
               jid: ownDigits(account),
-              message_id: message.messageId,
-              chat: message.chat,
+              ...common,
               media_type: message.type,
             },
             when(mediaReceived.name),
@@ -182,6 +183,7 @@ const eventsOfReceipt = (receipt: ReceiptOccurrence, ids: IntakeIds): readonly E
   const moved = ids.moved.map(({ messageId, state }) =>
     eventOfMessageState(
       { messageId, state, chat: receipt.chat, conversationId: ids.conversationId, failureCode: undefined },
+      ids.chatParty,
       receipt.timestamp * 1000,
     ),
   )
@@ -201,6 +203,9 @@ const mergersOf = (occurrence: Occurrence, ids: IntakeIds, account: OwnAccount |
         merged_contact_id: mergedContactId,
         pn: party.pn ?? null,
         lid: party.lid ?? null,
+        conversation_id:
+          (party.contactId === ids.chatParty?.contactId ? ids.conversationId : party.conversationId) ?? null,
+        merged_conversation_id: party.mergedConversationId ?? null,
       },
       {
         orderKey: ids.conversationId,

@@ -1,37 +1,39 @@
-import { kindOfJid } from '../kernel/jid.ts'
-import type { MessageRow } from '../storage/index.ts'
+import { bareJid } from '../kernel/jid.ts'
+import type { KnownParty, MessageRow } from '../storage/index.ts'
 import { messageDeleted } from './catalogue/messages.ts'
 import { pollCreated, pollUpdate, pollVote } from './catalogue/polls.ts'
 import { draft, type EventDraft } from './draft.ts'
 import { eventOfMessageState } from './from-message-state.ts'
 import { type OwnAccount, ownDigits } from './from-occurrence.ts'
+import { chatFieldsOf, personFieldsOf } from './identity.ts'
+
+interface Facts {
+  readonly account: OwnAccount | undefined
+  /** The person behind a one-to-one chat. */
+  readonly chatParty: KnownParty | undefined
+  /** ms */
+  readonly now: number
+}
 
 /**
  * The events of a message that we sent and whose state just moved: its state, and, once WhatsApp has it, what it did. The
- * same names tell of it that tell of others' deletions, polls and votes; `is_from_me` says whose it is. `now` in ms.
+ * same names tell of it that tell of others' deletions, polls and votes; `is_from_me` says whose it is.
  */
 export const eventsOfOwnMessage = (
   message: MessageRow & { readonly state: Exclude<MessageRow['state'], 'received'> },
-  account: OwnAccount | undefined,
-  now: number,
+  facts: Facts,
 ): readonly EventDraft[] => {
-  const moved = eventOfMessageState(message, now)
-  return message.state === 'server_ack' ? [moved, ...eventsOfDeed(message, account, now)] : [moved]
+  const moved = eventOfMessageState(message, facts.chatParty, facts.now)
+  return message.state === 'server_ack' ? [moved, ...eventsOfDeed(message, facts)] : [moved]
 }
 
-const eventsOfDeed = (message: MessageRow, account: OwnAccount | undefined, now: number): readonly EventDraft[] => {
+const eventsOfDeed = (message: MessageRow, { account, chatParty, now }: Facts): readonly EventDraft[] => {
   const { chat, sender, messageId, conversationId, action, details } = message
-  const kind = kindOfJid(chat)
   const common = {
     message_id: messageId,
-    chat,
-    chat_pn: kind === 'pn' ? chat : null,
-    chat_lid: kind === 'lid' ? chat : null,
+    ...chatFieldsOf(chat, chatParty),
     conversation_id: conversationId,
-    is_group: kind === 'group',
-    from: sender,
-    from_pn: sender,
-    from_lid: null,
+    ...personFieldsOf(sender, account?.lid === undefined ? undefined : { lid: bareJid(account.lid) }),
     contact_id: message.senderContactId ?? null,
     is_from_me: true,
     timestamp: Math.floor(now / 1000),

@@ -3,12 +3,14 @@ import { test } from 'node:test'
 import type { CloseCause, EngineSignal } from '../engine/index.ts'
 import { eventOfMessageState } from './from-message-state.ts'
 import { type ConnectionFacts, eventsOfSignal } from './from-signal.ts'
+import { identityOfSignal, type SignalIdentity } from './identity.ts'
 import { faultsOfPayload } from './validate.ts'
 
 const now = Date.UTC(2026, 10, 22, 10)
 const facts: ConnectionFacts = {
   account: {
     jid: '6289876543210:12@s.whatsapp.net',
+    lid: '182736455463729:12@lid',
     pushName: 'Toko',
     platform: 'android',
     businessName: undefined,
@@ -19,8 +21,10 @@ const facts: ConnectionFacts = {
 }
 const jid = '6289876543210'
 
-const told = (signal: EngineSignal, more: Partial<ConnectionFacts> = {}) => {
-  const drafts = eventsOfSignal(signal, { ...facts, ...more })
+const nobody: SignalIdentity = { chat: { conversationId: undefined, party: undefined }, person: undefined }
+
+const told = (signal: EngineSignal, more: Partial<ConnectionFacts> = {}, who = nobody) => {
+  const drafts = eventsOfSignal(signal, { ...facts, ...more }, who)
   for (const draft of drafts) {
     assert.deepEqual(faultsOfPayload(draft.type, draft.payload), [])
     assert.equal(draft.orderKey, undefined)
@@ -40,6 +44,7 @@ test('logging in', () => {
       {
         jid,
         phone_number: jid,
+        lid: '182736455463729@lid',
         push_name: 'Toko',
         platform: 'android',
         business_name: '',
@@ -140,6 +145,98 @@ test('signals that no receiver needs give nothing', () => {
   assert.deepEqual(told({ type: 'push_name', name: 'x' }), [])
 })
 
+const PN = '6281234567890@s.whatsapp.net'
+const LID = '182736455463728@lid'
+const GROUP = '120363040000000000@g.us'
+const CONTACT = '5f0c7d1e-9a53-4f0b-8f1d-2d9b8a6c7e10'
+const CONVERSATION = '0b1f6a52-2f0e-4c39-8f0c-4be3f1b4a5d1'
+const GROUP_CONVERSATION = '1b1f6a52-2f0e-4c39-8f0c-4be3f1b4a5d2'
+/** Somebody whom storage knows by their number alone. */
+const party = { contactId: CONTACT, pn: PN, lid: undefined }
+const identities = {
+  person: async (_: string, name: string) => (name === PN ? party : undefined),
+  chat: async (_: string, name: string) =>
+    name === PN
+      ? { conversationId: CONVERSATION, party }
+      : { conversationId: name === GROUP ? GROUP_CONVERSATION : undefined, party: undefined },
+}
+
+test('who is online or types is named both ways, with contact and conversation', async () => {
+  const names = { pn: PN, lid: LID }
+  const toldWith = async (signal: EngineSignal) =>
+    told(signal, {}, await identityOfSignal(signal, 'device', identities))
+  const known = { contact_id: CONTACT, conversation_id: CONVERSATION }
+  assert.deepEqual(await toldWith({ type: 'presence', jid: LID, ...names, available: true, lastSeenAt: undefined }), [
+    [
+      'presence.update',
+      {
+        jid,
+        from: LID,
+        from_pn: PN,
+        from_lid: LID,
+        ...known,
+        unavailable: false,
+        last_seen: '0001-01-01T00:00:00Z',
+      },
+    ],
+  ])
+  const typing = { type: 'chat_presence', sender: LID, ...names, state: 'composing' } as const
+  const sender = { sender: LID, sender_pn: PN, sender_lid: LID, is_from_me: false, state: 'composing', media: '' }
+  assert.deepEqual(await toldWith({ ...typing, chat: LID, isGroup: false }), [
+    ['chat.presence', { jid, chat: LID, chat_pn: PN, chat_lid: LID, is_group: false, ...known, ...sender }],
+  ])
+  const group = { chat: GROUP, chat_pn: null, chat_lid: null, is_group: true, conversation_id: GROUP_CONVERSATION }
+  assert.deepEqual(await toldWith({ ...typing, chat: GROUP, isGroup: true }), [
+    ['chat.presence', { jid, ...group, contact_id: CONTACT, ...sender }],
+  ])
+  const stranger = '155@lid'
+  assert.deepEqual(
+    await toldWith({
+      type: 'presence',
+      jid: stranger,
+      pn: undefined,
+      lid: stranger,
+      available: false,
+      lastSeenAt: now,
+    }),
+    [
+      [
+        'presence.update',
+        {
+          jid,
+          from: stranger,
+          from_pn: null,
+          from_lid: stranger,
+          contact_id: null,
+          conversation_id: null,
+          unavailable: true,
+          last_seen: '2026-11-22T10:00:00.000Z',
+        },
+      ],
+    ],
+  )
+  assert.deepEqual(
+    await toldWith({ type: 'media_retry', messageId: 'M', chat: GROUP, sender: PN, fromMe: false, error: 2 }),
+    [
+      [
+        'media.retry',
+        {
+          jid,
+          message_id: 'M',
+          ...group,
+          sender: PN,
+          sender_pn: PN,
+          sender_lid: null,
+          contact_id: CONTACT,
+          timestamp: '2026-11-22T10:00:00.000Z',
+          from_me: false,
+          error: { code: 2 },
+        },
+      ],
+    ],
+  )
+})
+
 test('what has no signal', () => {
   const draft = eventOfMessageState(
     {
@@ -149,6 +246,7 @@ test('what has no signal', () => {
       state: 'failed',
       failureCode: 463,
     },
+    undefined,
     now,
   )
   assert.deepEqual(faultsOfPayload(draft.type, draft.payload), [])

@@ -1,4 +1,5 @@
 import type { CloseCause, EngineSignal } from '../engine/index.ts'
+import { bareJid } from '../kernel/jid.ts'
 import {
   connectionClientOutdated,
   connectionConnected,
@@ -21,6 +22,7 @@ import { mediaRetry } from './catalogue/media.ts'
 import { chatPresence, presenceUpdate } from './catalogue/presence.ts'
 import { draft, type EventDraft } from './draft.ts'
 import { ownDigits } from './from-occurrence.ts'
+import { chatFieldsOf, namesOf, type SignalIdentity } from './identity.ts'
 
 /** What the supervisor knows beside the signal. */
 export interface ConnectionFacts {
@@ -28,6 +30,7 @@ export interface ConnectionFacts {
   readonly account:
     | {
         readonly jid: string
+        readonly lid: string | undefined
         readonly pushName: string | undefined
         readonly platform: string | undefined
         readonly businessName: string | undefined
@@ -50,8 +53,12 @@ const BAN_REASONS: Readonly<Record<number, string>> = {
   106: 'too many messages to broadcast lists',
 }
 
-/** The events of a signal, in order; most signals give one or none. */
-export const eventsOfSignal = (signal: EngineSignal, facts: ConnectionFacts): readonly EventDraft[] => {
+/** The events of a signal, in order; most signals give one or none. `who`: whom it names (identity.ts). */
+export const eventsOfSignal = (
+  signal: EngineSignal,
+  facts: ConnectionFacts,
+  who: SignalIdentity,
+): readonly EventDraft[] => {
   const jid = ownDigits(facts.account)
   const at = { occurredAt: facts.now }
   switch (signal.type) {
@@ -86,6 +93,7 @@ export const eventsOfSignal = (signal: EngineSignal, facts: ConnectionFacts): re
           {
             jid,
             phone_number: jid,
+            lid: facts.account?.lid === undefined ? null : bareJid(facts.account.lid),
             push_name: facts.account?.pushName ?? '',
             platform: facts.account?.platform ?? '',
             business_name: facts.account?.businessName ?? '',
@@ -114,8 +122,9 @@ export const eventsOfSignal = (signal: EngineSignal, facts: ConnectionFacts): re
           {
             jid,
             message_id: signal.messageId,
-            chat: signal.chat,
-            sender: signal.sender ?? signal.chat,
+            ...chatFieldsOf(signal.chat, who.chat.party),
+            conversation_id: who.chat.conversationId ?? null,
+            ...senderFieldsOf(signal.sender ?? signal.chat, who.person),
             timestamp: iso(facts.now),
             from_me: signal.fromMe,
             ...(signal.error === undefined ? {} : { error: { code: signal.error } }),
@@ -130,8 +139,10 @@ export const eventsOfSignal = (signal: EngineSignal, facts: ConnectionFacts): re
           {
             jid,
             from: signal.jid,
-            from_pn: signal.pn ?? null,
-            from_lid: signal.lid ?? null,
+            from_pn: signal.pn ?? who.person?.pn ?? null,
+            from_lid: signal.lid ?? who.person?.lid ?? null,
+            contact_id: who.person?.contactId ?? null,
+            conversation_id: who.chat.conversationId ?? null,
             unavailable: !signal.available,
             last_seen: signal.lastSeenAt === undefined ? NEVER : iso(signal.lastSeenAt),
           },
@@ -144,11 +155,9 @@ export const eventsOfSignal = (signal: EngineSignal, facts: ConnectionFacts): re
           chatPresence,
           {
             jid,
-            chat: signal.chat,
-            sender: signal.sender,
-            sender_pn: signal.pn ?? null,
-            sender_lid: signal.lid ?? null,
-            is_group: signal.isGroup,
+            ...chatFieldsOf(signal.chat, signal.isGroup ? undefined : { ...who.chat.party, ...definedNames(signal) }),
+            conversation_id: who.chat.conversationId ?? null,
+            ...senderFieldsOf(signal.sender, { ...who.person, ...definedNames(signal) }),
             is_from_me: false,
             state: signal.state === 'paused' ? 'paused' : 'composing',
             media: signal.state === 'recording' ? 'audio' : '',
@@ -236,6 +245,15 @@ const eventsOfClose = (cause: CloseCause, jid: string, facts: ConnectionFacts): 
     case 'local': // we closed it ourselves
       return []
   }
+}
+
+type Names = { readonly pn?: string | undefined; readonly lid?: string | undefined }
+
+const definedNames = ({ pn, lid }: Names) => ({ ...(pn !== undefined && { pn }), ...(lid !== undefined && { lid }) })
+
+const senderFieldsOf = (sender: string, party: (Names & { readonly contactId?: string }) | undefined) => {
+  const { pn, lid } = namesOf(sender, party)
+  return { sender, sender_pn: pn, sender_lid: lid, contact_id: party?.contactId ?? null }
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString()

@@ -36,8 +36,10 @@ const writesOf = (occurrence: Occurrence): Omit<IntakeRecord, 'events'> => {
     chatParty: occurrence.chatParty,
     senderParty: occurrence.senderParty,
   }
-  if (occurrence.kind === 'chat_change')
-    return { ...common, chatChange: { change: occurrence.change, at: occurrence.at } }
+  if (occurrence.kind === 'chat_change') {
+    const { change, at } = occurrence
+    return { ...common, chatChange: { change, at }, named: 'message' in change ? change.message.sender : undefined }
+  }
   if (occurrence.kind === 'group_timer') return { ...common, timer: occurrence.timer }
   if (occurrence.kind === 'receipt') {
     const receipts = occurrence.messageIds.map(

@@ -3,6 +3,9 @@ import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypt
 /** A UUIDv4: device ids, event ids, conversation and contact ids. */
 export const newUuid = (): string => randomUUID()
 
+/** RFC 9562, 5.9: stands for no device. */
+export const NIL_UUID = '00000000-0000-0000-0000-000000000000'
+
 /** `wam_` and 28 lowercase hex digits (112 bits). */
 export const newApiKey = (): string => `wam_${randomBytes(14).toString('hex')}`
 

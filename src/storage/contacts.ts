@@ -2,6 +2,7 @@ import { newUuid } from '../kernel/ids.ts'
 import { decideContact } from './contact-decision.ts'
 import { mergeConversations } from './conversations.ts'
 import { query, sql, type Work } from './database.ts'
+import { conversationOfPerson } from './identities.ts'
 import type { PartyNames, ResolvedParty } from './port/messages.ts'
 
 interface ContactRecord {
@@ -46,10 +47,12 @@ export function* resolveParty(deviceId: string, names: PartyNames, now: number):
   }
   const { keep, merge, names: settled } = decision
   let mergedConversationId: string | undefined
+  let conversationId: string | undefined
   if (merge) {
     yield* query(retire, keep.contact_id, merge.id)
     yield* query(flatten, keep.contact_id, deviceId, merge.contact_id)
     mergedConversationId = yield* mergeConversations(deviceId, keep.contact_id, merge.contact_id)
+    conversationId = yield* conversationOfPerson(deviceId, keep.contact_id)
   }
   const settledPushName = pushName ?? keep.push_name ?? merge?.push_name ?? null
   if (settled.pn !== keep.pn || settled.lid !== keep.lid || settledPushName !== keep.push_name)
@@ -60,6 +63,7 @@ export function* resolveParty(deviceId: string, names: PartyNames, now: number):
     lid: settled.lid ?? undefined,
     mergedContactId: merge?.contact_id,
     ...(mergedConversationId !== undefined && { mergedConversationId }),
+    ...(conversationId !== undefined && { conversationId }),
   }
 }
 

@@ -1,8 +1,10 @@
 import type { Clock } from '../kernel/clock.ts'
 import { ParleyError } from '../kernel/errors.ts'
+import { NIL_UUID } from '../kernel/ids.ts'
 import type { Bulk, StoredEvent } from './bulk.ts'
 import { type Database, query, queryOne, sql, sqlPair, type Work } from './database.ts'
 import { lockDevice } from './device-lock.ts'
+import { appendGatewayEvents, pruneGatewayEvents } from './gateway-events.ts'
 import type { EventRepository, EventRow, LogPosition, NewEvent, PlacedEvent } from './port/events.ts'
 import { SLICE } from './prune.ts'
 
@@ -15,14 +17,21 @@ const readEvents = sql(
   'events_read',
   'select device_id, sequence, event_id, type, order_key, payload, occurred_at from events where device_id = ? and sequence > ? order by sequence limit ?',
 )
-// On PostgreSQL only what every transaction under way is younger than: none of them can still add something before it.
+/** What devices have and what belongs to none, each read by its own index and no further than it takes. */
+const placed = (settled: string) =>
+  `select * from (
+     select device_id, sequence, event_id, type, order_key, payload, occurred_at, log_position from events
+     where (log_position, sequence) > (?, ?) ${settled} order by log_position, sequence limit ?) of_devices
+   union all
+   select * from (
+     select '${NIL_UUID}' as device_id, sequence, event_id, type, null as order_key, payload, occurred_at, log_position
+     from gateway_events
+     where (log_position, sequence) > (?, ?) ${settled} order by log_position, sequence limit ?) of_gateway
+   order by log_position, sequence limit ?`
 const readPlaced = sqlPair('events_read_all', {
-  sqlite: `select device_id, sequence, event_id, type, order_key, payload, occurred_at, log_position from events
-     where (log_position, sequence) > (?, ?) order by log_position, sequence limit ?`,
-  postgres: `select device_id, sequence, event_id, type, order_key, payload, occurred_at, log_position from events
-     where (log_position, sequence) > (?, ?)
-       and log_position < (select base + txid_snapshot_xmin(txid_current_snapshot()) from event_log)
-     order by log_position, sequence limit ?`,
+  sqlite: placed(''),
+  // Only what every transaction under way is younger than: none of them can still add something before it.
+  postgres: placed('and log_position < (select base + txid_snapshot_xmin(txid_current_snapshot()) from event_log)'),
 })
 const readBounds = sql(
   'devices_event_bounds',
@@ -124,6 +133,13 @@ function* pruneSlice(before: number): Work<number> {
   return gone.length
 }
 
+function* pruneGatewaySlice(before: number): Work<number> {
+  const gone = yield* pruneGatewayEvents(before, SLICE)
+  const last = gone.toSorted((a, b) => a.position - b.position || a.sequence - b.sequence).at(-1)
+  if (last) yield* query(raiseFloorOfAll, last.position, last.sequence, last.position, last.sequence)
+  return gone.length
+}
+
 function* dropKnown(bulk: Bulk, deviceId: string, events: readonly NewEvent[]): Work<readonly NewEvent[]> {
   const keys = events.flatMap((event) => event.dedupeKey ?? [])
   if (keys.length === 0) return events
@@ -159,6 +175,11 @@ export class EventStore implements EventRepository {
     }, deviceId)
   }
 
+  appendToAll(events: readonly NewEvent[]): Promise<readonly EventRow[]> {
+    const now = this.#clock.now()
+    return this.#database.write(() => appendGatewayEvents(events, now))
+  }
+
   async read(deviceId: string, after: number, limit: number): Promise<readonly EventRow[]> {
     const rows = await this.#database.read<EventRecord>(readEvents, deviceId, after, limit)
     return rows.map(toEventRow)
@@ -175,6 +196,10 @@ export class EventStore implements EventRepository {
       readPlaced,
       position,
       sequence,
+      limit,
+      position,
+      sequence,
+      limit,
       limit,
     )
     return rows.map((row) => ({ ...toEventRow(row), position: row.log_position }))
@@ -194,10 +219,9 @@ export class EventStore implements EventRepository {
   }
 
   async prune(before: number): Promise<number> {
-    for (let total = 0; ; ) {
-      const gone = await this.#database.write(() => pruneSlice(before))
-      total += gone
-      if (gone < SLICE) return total
-    }
+    let total = 0
+    for (const slice of [pruneSlice, pruneGatewaySlice])
+      for (let gone = SLICE; gone === SLICE; total += gone) gone = await this.#database.write(() => slice(before))
+    return total
   }
 }

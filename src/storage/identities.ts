@@ -40,17 +40,23 @@ export function* partyOfConversation(deviceId: string, conversationId: string): 
   return found && toParty(found)
 }
 
-function* person(deviceId: string, jid: string): Work<KnownParty | undefined> {
+/** Inside a unit: whoever is known by that name. */
+export function* findPerson(deviceId: string, jid: string): Work<KnownParty | undefined> {
   if (!partyOfChat(jid)) return undefined
   const found = yield* queryOne<PartyRecord>(byName, deviceId, jid, deviceId, jid)
   return found && toParty(found)
 }
 
+/** Inside a unit: the conversation of a person, if there is one. */
+export function* conversationOfPerson(deviceId: string, contactId: string): Work<string | undefined> {
+  const found = yield* queryOne<{ conversation_id: string }>(conversationOfContact, deviceId, contactId)
+  return found?.conversation_id
+}
+
 function* chatOf(deviceId: string, chat: string): Work<KnownChat> {
-  const party = yield* person(deviceId, chat)
-  const found = party
-    ? yield* queryOne<{ conversation_id: string }>(conversationOfContact, deviceId, party.contactId)
-    : yield* queryOne<{ conversation_id: string }>(conversationOfChat, deviceId, chat)
+  const party = yield* findPerson(deviceId, chat)
+  if (party) return { conversationId: yield* conversationOfPerson(deviceId, party.contactId), party }
+  const found = yield* queryOne<{ conversation_id: string }>(conversationOfChat, deviceId, chat)
   return { conversationId: found?.conversation_id, party }
 }
 
@@ -62,7 +68,7 @@ export class IdentityStore implements IdentityRepository {
   }
 
   person(deviceId: string, jid: string): Promise<KnownParty | undefined> {
-    return this.#database.readAll(person(deviceId, jid))
+    return this.#database.readAll(findPerson(deviceId, jid))
   }
 
   chat(deviceId: string, chat: string): Promise<KnownChat> {

@@ -7,6 +7,7 @@ import { conversationOf, partyOfChat, setTimer } from './conversations.ts'
 import { type Database, queryOne, sql } from './database.ts'
 import { lockDevice } from './device-lock.ts'
 import { appendEvents, deviceGone } from './events.ts'
+import { findPerson } from './identities.ts'
 import { storeMessage } from './messages.ts'
 import type { EventRow } from './port/events.ts'
 import type { IntakeRecord, IntakeRepository } from './port/messages.ts'
@@ -54,7 +55,8 @@ export class IntakeStore implements IntakeRepository {
       if (record.chatChange)
         yield* applyChatChange(deviceId, conversationId, record.chatChange.change, record.chatChange.at)
       if (record.timer) yield* setTimer(deviceId, conversationId, record.timer)
-      const events = record.events({ conversationId, chatParty, senderParty, changed, moved, isNew })
+      const namedParty = record.named === undefined ? undefined : yield* findPerson(deviceId, record.named)
+      const events = record.events({ conversationId, chatParty, senderParty, namedParty, changed, moved, isNew })
       return yield* appendEvents(bulk, deviceId, events, now)
     }, deviceId)
   }

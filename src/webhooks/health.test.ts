@@ -3,16 +3,17 @@ import { test } from 'node:test'
 import { answered, makeDispatching, turns, unreachable, webhookRow } from '../../test/support/dispatching.ts'
 import { faultsOfPayload } from '../events/validate.ts'
 import { silentLogger } from '../kernel/logger.ts'
-import type { WebhookHealth } from '../storage/index.ts'
+import type { WebhookHealth, WebhookRow } from '../storage/index.ts'
 import { EndpointHealth } from './health.ts'
 
 const HOUR = 3_600_000
 
 /** A dispatcher with its watch; `down` says what the receiver does. */
-const open = async (pauseAfterMs = 24 * HOUR, first: Partial<WebhookHealth> = {}) => {
+const open = async (pauseAfterMs = 24 * HOUR, first: Partial<WebhookRow> = {}) => {
   const state = { down: true, away: false }
   const stored: WebhookHealth[] = []
   const told: { type: string; payload: Readonly<Record<string, unknown>> }[] = []
+  const owners: (string | undefined)[] = []
   let health!: EndpointHealth
   const world = makeDispatching(() => (state.down ? unreachable : answered(200)), {
     // longer than the pause, so that rows do not become too old before
@@ -24,11 +25,12 @@ const open = async (pauseAfterMs = 24 * HOUR, first: Partial<WebhookHealth> = {}
       setHealth: async (id, next) => {
         if (state.away) throw new Error('database away')
         stored.push(next)
-        return { ...webhookRow(id, { url: 'https://hooks.example:8443/secret?key=1' }), ...next }
+        return { ...webhookRow(id, { url: 'https://hooks.example:8443/secret?key=1', ...first }), ...next }
       },
     },
     subscriptions: world.subscriptions,
-    announce: async (_, drafts) => {
+    announce: async (deviceId, drafts) => {
+      owners.push(deviceId)
       told.push(...drafts)
     },
     clock: world.clock,
@@ -37,7 +39,7 @@ const open = async (pauseAfterMs = 24 * HOUR, first: Partial<WebhookHealth> = {}
   })
   world.subscriptions.set(webhookRow(1, { url: 'https://hooks.example:8443/secret?key=1', ...first }))
   const dispatcher = await world.start()
-  return { ...world, state, stored, told, health, dispatcher }
+  return { ...world, state, stored, told, owners, health, dispatcher }
 }
 
 test('an endpoint that fails for long is paused, said so, and not tried again until it is resumed', async () => {
@@ -85,6 +87,22 @@ test('an endpoint that fails for long is paused, said so, and not tried again un
   )
   for (const { type, payload } of told) assert.deepEqual(faultsOfPayload(type, payload), [])
   assert.equal(await health.resume(subscriptions.get(1)!), false)
+})
+
+test('the pause of a webhook of every device is told as that of no device', async () => {
+  const { clock, deliveries, subscriptions, pass, told, owners, health, dispatcher } = await open(24 * HOUR, {
+    deviceId: undefined,
+  })
+  await using _ = dispatcher
+  deliveries.add(1, 'chat', 'one', clock.now())
+  dispatcher.wake([1])
+  await pass(25 * HOUR)
+  await health.resume(subscriptions.get(1)!)
+  assert.deepEqual(
+    told.map(({ type }) => type),
+    ['webhook.paused', 'webhook.resumed'],
+  )
+  assert.deepEqual(owners, [undefined, undefined])
 })
 
 test('one success starts the count anew, and short failures are never written down', async () => {

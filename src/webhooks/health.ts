@@ -24,8 +24,8 @@ interface Failing {
 interface Dependencies {
   readonly webhooks: Pick<WebhookRepository, 'setHealth'>
   readonly subscriptions: Pick<Subscriptions, 'get' | 'set'>
-  /** Puts events into a device's log. */
-  readonly announce: (deviceId: string, drafts: readonly EventDraft[]) => Promise<unknown>
+  /** Puts events into a device's log; of none, into that of all devices alone. */
+  readonly announce: (deviceId: string | undefined, drafts: readonly EventDraft[]) => Promise<unknown>
   readonly clock: Pick<Clock, 'now'>
   readonly logger: Logger
   /** Nothing but failure for so long pauses an endpoint: WEBHOOK_MAX_AGE, so that nothing is given up before. */
@@ -84,8 +84,7 @@ export class EndpointHealth implements HealthWatch {
     const { announce, clock } = this.#parts
     const now = clock.now()
     const payload = { ...factsOf(subscription), paused_at: iso(subscription.pausedAt) }
-    if (subscription.deviceId !== undefined)
-      await announce(subscription.deviceId, [draft(webhookResumed, payload, { occurredAt: now })])
+    await announce(subscription.deviceId, [draft(webhookResumed, payload, { occurredAt: now })])
     return true
   }
 
@@ -103,7 +102,7 @@ export class EndpointHealth implements HealthWatch {
       .then(async () => {
         this.#failing.delete(id)
         logger.warn({ webhookId: id, reason: error }, 'webhook endpoint paused: it has failed for too long')
-        if (deviceId !== undefined) await announce(deviceId, [draft(webhookPaused, payload, { occurredAt: now })])
+        await announce(deviceId, [draft(webhookPaused, payload, { occurredAt: now })])
       })
       .catch((failure: unknown) => this.#cannot(id, failure))
       .finally(() => {

@@ -1,6 +1,6 @@
 import { testPing } from '../events/catalogue/ping.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { newUuid } from '../kernel/ids.ts'
+import { NIL_UUID, newUuid } from '../kernel/ids.ts'
 import type { WebhookClient } from './client.ts'
 import { describeAnswer, verdictOf } from './outcome.ts'
 import { buildRequest } from './request.ts'
@@ -18,9 +18,6 @@ export interface ProbeResult {
 
 export type Probe = (subscription: Pick<Subscription, 'url' | 'secret' | 'headers'>) => Promise<ProbeResult>
 
-/** RFC 9562, 5.9: stands for no device. */
-const NO_DEVICE = '00000000-0000-0000-0000-000000000000'
-
 /** Sends `test.ping`, signed as every event, to an endpoint that belongs to no device. */
 export const createProbe =
   (parts: { readonly client: WebhookClient; readonly clock: Clock; readonly version: string }): Probe =>
@@ -29,7 +26,7 @@ export const createProbe =
     const now = clock.now()
     const eventId = newUuid()
     const event = {
-      deviceId: NO_DEVICE,
+      deviceId: NIL_UUID,
       sequence: 0,
       eventId,
       type: testPing.name,

@@ -123,32 +123,92 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       assert.deepEqual(idsOf((await readLog()).slice(0, before.length)), idsOf(before))
     })
 
-    test('contact.merged: known as a LID and as a number apart, then known to be one', async () => {
+    test('contact.merged: known as a LID and as a number apart, then a message shows that they are one', async () => {
       const dora = await stage.whatsapp.person('Dora')
-      // As stanzas without the other name beside leave it; the simulated service always gives both.
-      const { intake } = stage.gateway.storage
-      for (const [name, party] of [
-        [dora.lid, { lid: dora.lid, pn: undefined }],
-        [dora.jid, { lid: undefined, pn: dora.jid }],
-      ] as const)
-        await intake.commit(ada.device.id, {
-          key: `earlier ${name}`,
-          chat: name,
-          chatParty: party,
-          senderParty: party,
-          events: () => [],
-        })
+      // The phone's own changes name a chat once: by its LID, or, where it is not moved over yet, by its number.
+      await ada.phone.call('POST', '/chat', { chat: dora.lid, action: 'archive' })
+      const byLid = await ada.device.event('chat.archive', { chat: dora.lid })
+      await ada.phone.call('POST', '/chat', { chat: dora.jid, action: 'pin' })
+      const byNumber = await ada.device.event('chat.pin', { chat: dora.jid })
+      assert.deepEqual([byLid.data.chat_pn, byLid.data.chat_lid], [null, dora.lid])
+      assert.deepEqual([byNumber.data.chat_pn, byNumber.data.chat_lid], [dora.jid, null])
+      assert.notEqual(byLid.data.contact_id, byNumber.data.contact_id)
+      assert.notEqual(byLid.data.conversation_id, byNumber.data.conversation_id)
+
       await dora.write(ada.phone, 'that is me, both times')
       const { data } = await ada.device.event('message.received', { text: 'that is me, both times' })
-      const merged = await ada.device.event('contact.merged', { contact_id: data.contact_id })
-      assert.deepEqual([merged.data.pn, merged.data.lid], [dora.jid, dora.lid])
-      assert.notEqual(merged.data.merged_contact_id, data.contact_id)
+      const merged = await ada.device.event('contact.merged', { pn: dora.jid })
+      assert.deepEqual(merged.data, {
+        jid: ada.phone.number,
+        contact_id: byLid.data.contact_id,
+        merged_contact_id: byNumber.data.contact_id,
+        pn: dora.jid,
+        lid: dora.lid,
+        conversation_id: byLid.data.conversation_id,
+        merged_conversation_id: byNumber.data.conversation_id,
+      })
+      assert.deepEqual([data.contact_id, data.conversation_id], [byLid.data.contact_id, byLid.data.conversation_id])
       const log = await readLog()
       assert.ok(
         log.findIndex(({ id }) => id === merged.id) <
           log.findIndex((event) => event.data.message_id === data.message_id),
         'the merge is told before the message that showed it',
       )
+      // under either name it is the one that stays
+      await ada.phone.call('POST', '/chat', { chat: dora.jid, action: 'pin', on: false })
+      const later = await ada.device.event('chat.pin', { chat: dora.jid, pinned: false })
+      assert.deepEqual(
+        [later.data.chat_pn, later.data.chat_lid, later.data.contact_id, later.data.conversation_id],
+        [dora.jid, dora.lid, byLid.data.contact_id, byLid.data.conversation_id],
+      )
+    })
+
+    test('whatever happens with a person names them both ways, and always as the same contact and conversation', async () => {
+      const fay = await stage.whatsapp.person('Fay')
+      const start = (await readLog()).at(-1)!.sequence
+      const written = await fay.write(ada.phone, 'hello from Fay')
+      const known = (await ada.device.event('message.received', { message_id: written })).data
+      assert.deepEqual([known.from_pn, known.from_lid], [fay.jid, fay.lid])
+      const sent = await ada.device.send(fay, 'hello Fay')
+      await fay.message('hello Fay')
+      await fay.read(ada.phone, sent.message_id)
+      await ada.device.ok('POST', '/presence/subscribe', { jid: fay.jid })
+      await fay.call('POST', '/availability', { available: false })
+      await fay.call('POST', '/availability', { available: true })
+      await fay.call('POST', '/typing', { to: ada.phone.number, state: 'composing' })
+      await ada.phone.call('POST', '/chat', { chat: fay.number, action: 'star', message_id: written })
+      const poll = await ada.device.ok('POST', `/chats/${fay.jid}/polls`, {
+        question: 'Tea?',
+        options: ['Yes', 'No'],
+      })
+      await fay.message(poll.data.message_id)
+      await fay.call('POST', '/vote', { message_id: poll.data.message_id, options: ['Yes'] })
+      const wanted = [
+        'message.received',
+        'message.delivered',
+        'message.read',
+        'message.status',
+        'presence.update',
+        'chat.presence',
+        'chat.star',
+        'poll.created',
+        'poll.vote',
+        'poll.update',
+        'poll.vote_decrypted',
+      ]
+      const ofFay = (type: string) => ada.device.events(type).filter((event) => event.sequence > start)
+      await until('all of it is told', () => wanted.every((type) => ofFay(type).length > 0))
+      await ada.device.event('message.status', { message_id: sent.message_id, status: 'read' })
+      for (const { data, event_type } of wanted.flatMap(ofFay)) {
+        const person = data.is_from_me === true ? undefined : (data.from ?? data.sender)
+        assert.equal(data.conversation_id, known.conversation_id, event_type)
+        if ('chat' in data)
+          assert.deepEqual([data.chat_pn, data.chat_lid, data.is_group], [fay.jid, fay.lid, false], event_type)
+        if (person === undefined) continue
+        assert.equal(data.contact_id, known.contact_id, event_type)
+        const names = 'from' in data ? [data.from_pn, data.from_lid] : [data.sender_pn, data.sender_lid]
+        assert.deepEqual(names, [fay.jid, fay.lid], event_type)
+      }
     })
 
     test('message.played and chat.clear', async () => {
@@ -166,34 +226,67 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
     test('webhook.paused and webhook.resumed: what was given up meanwhile is sent again, marked', async () => {
       await using bad = await startReceiver()
       bad.answer = () => 400
-      const { data: made } = await ada.device.ok('POST', '/webhooks', { url: bad.url, events: ['message.received'] })
-      const path = `/webhooks/${made.id}`
-      // it has been failing for two days
-      await stage.gateway.storage.webhooks.setHealth(made.id, {
-        failingSince: Date.now() - 2 * 86_400_000,
-        pausedAt: undefined,
-      })
-      await stage.restart()
+      // nothing but failure for so long pauses an endpoint
+      await stage.restart({ WEBHOOK_MAX_AGE: '4s' })
       await ada.device.untilConnected()
+      const { data: made } = await ada.device.ok('POST', '/webhooks', { url: bad.url, events: ['message.received'] })
+      const { data: general } = await stage.admin.ok('POST', '/admin/webhooks', {
+        url: bad.url,
+        events: ['message.received'],
+      })
+      const { next_after: place } = (await stage.admin.ok('GET', '/admin/events?types=webhook.*')).data
+      const path = `/webhooks/${made.id}`
+      const generalPath = `/admin/webhooks/${general.id}`
       const people = await Promise.all(
-        Array.from({ length: 10 }, (_, n) => stage.whatsapp.person(`Writer ${n} ${database}`)),
+        Array.from({ length: 5 }, (_, n) => stage.whatsapp.person(`Writer ${n} ${database}`)),
       )
-      for (const person of people) await person.write(ada.phone, `hello from ${person.name}`)
+      const pausedOnes = async () =>
+        (await stage.admin.ok('GET', `/admin/events?after=${place}&types=webhook.paused`)).data.events as Envelope[]
+      let round = 0
+      const events = await until(
+        'both are paused',
+        async () => {
+          round += 1
+          for (const person of people) await person.write(ada.phone, `round ${round} from ${person.name}`)
+          const found = await pausedOnes()
+          return found.length >= 2 && found
+        },
+        30_000,
+      )
       const paused = await ada.device.event('webhook.paused', { webhook_id: made.id })
       assert.equal(paused.data.host, new URL(bad.url).host)
-      assert.match(String(paused.data.last_error), /^HTTP 400/)
+      assert.match(String(paused.data.last_error), /HTTP 400/)
+      const since = Date.parse(String(paused.data.failing_since))
+      assert.ok(Date.parse(String(paused.data.paused_at)) - since >= 4_000)
+      // that of every device belongs to none: the operator's log has it, and no device's
+      const ofGeneral = events.find(({ data }) => data.webhook_id === general.id)!
+      assert.equal(ofGeneral.device_id, '00000000-0000-0000-0000-000000000000')
+      assert.match(String(ofGeneral.data.last_error), /HTTP 400/)
+      assert.deepEqual(idsOf(events).toSorted(), [paused.id, ofGeneral.id].toSorted())
+      assert.ok(!(await readLog()).some(({ id }) => id === ofGeneral.id))
       const shown = (await ada.device.ok('GET', path)).data.webhook
       assert.ok(shown.paused_at !== null && shown.failing_since !== null)
+      assert.ok((await stage.admin.ok('GET', generalPath)).data.webhook.paused_at !== null)
       await ada.device.refused(409, 'POST', `${path}/redrive`, { all: true })
       await ada.device.refused(409, 'POST', `${path}/test`)
 
-      bad.answer = ({ event }) => (String(event.data.text).endsWith(`Writer 0 ${database}`) ? 410 : 200)
+      await stage.restart()
+      await ada.device.untilConnected()
+      assert.deepEqual((await ada.device.ok('GET', path)).data.webhook.paused_at, shown.paused_at)
+      const tried = bad.received.length
+      await people[0]!.write(ada.phone, 'too early')
+      await people[1]!.write(ada.phone, 'not for it')
+      await ada.device.event('message.received', { text: 'not for it' })
+      assert.equal(bad.received.length, tried, 'nothing is sent while it is paused')
+      bad.answer = ({ event }) => (event.data.text === 'not for it' ? 410 : 200)
       assert.equal((await ada.device.ok('POST', `${path}/resume`)).data.resumed, true)
       await ada.device.event('webhook.resumed', { webhook_id: made.id })
-      const letters = await until('one is given up', async () => {
+      await bad.next(({ data }) => data.text === 'too early')
+      const letters = await until('one more is given up', async () => {
         const { data } = await ada.device.ok('GET', `${path}/dead-letters`)
-        return data.dead_letters.length === 1 && data.dead_letters
+        return data.dead_letters[0].event.data.text === 'not for it' && data.dead_letters
       })
+      assert.ok(letters.length > 1, 'with those that became too old')
       bad.answer = () => 200
       const { data: redriven } = await ada.device.ok('POST', `${path}/redrive`, {
         delivery_ids: [letters[0].delivery_id],
@@ -201,10 +294,17 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       assert.deepEqual(redriven, { requeued: 1, skipped: [] })
       const again = await bad.next((event) => (event as { redelivered?: boolean }).redelivered === true)
       assert.equal(again.event.id, letters[0].event.id)
+      assert.equal((await ada.device.ok('POST', `${path}/redrive`, { all: true })).data.requeued, letters.length - 1)
       await until('nothing is left', async () => {
         const { data } = await ada.device.ok('GET', `${path}/stats`)
         return data.pending === 0 && data.dead_letters === 0
       })
+      assert.equal((await stage.admin.ok('POST', `${generalPath}/resume`)).data.resumed, true)
+      await until('that is told as well', async () => {
+        const { data } = await stage.admin.ok('GET', `/admin/events?after=${place}&types=webhook.resumed`)
+        return (data.events as Envelope[]).some((event) => event.data.webhook_id === general.id)
+      })
+      await stage.admin.ok('DELETE', generalPath)
       await ada.device.ok('DELETE', path)
       for (const [method, rest] of [
         ['GET', '/dead-letters'],

@@ -67,7 +67,8 @@ export const openEventGateway = async (options: EventGatewayOptions = {}) => {
   const health = new EndpointHealth({
     webhooks: storage.webhooks,
     subscriptions,
-    announce: (deviceId, drafts) => events.append(deviceId, drafts),
+    announce: (deviceId, drafts) =>
+      deviceId === undefined ? events.appendToAll(drafts) : events.append(deviceId, drafts),
     clock,
     logger,
     pauseAfterMs: maxAgeMs,

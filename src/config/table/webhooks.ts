@@ -28,7 +28,7 @@ export const webhookSettings = {
     item: readNetworkOrHost,
   }),
   maxAgeMs: duration('WEBHOOK_MAX_AGE', '24h', {
-    min: '1m',
+    min: '1s',
     max: '30d',
     means: 'How long an event is retried while its receiver is down.',
   }),

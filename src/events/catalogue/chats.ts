@@ -1,10 +1,11 @@
 import { Type } from 'typebox'
 import { event } from '../event.ts'
-import { chatFields, instant, ownJid, text, textOrNull } from './fields.ts'
+import { chatContact, chatFields, instant, ownJid, senderNames, text, textOrNull } from './fields.ts'
 
 const base = {
   jid: ownJid,
   ...chatFields,
+  ...chatContact,
   timestamp: instant('When the change was made'),
   from_full: Type.Boolean({ description: 'True when it came with a first synchronisation: it may be long ago' }),
   action_raw: Type.Record(Type.String(), Type.Unknown(), { description: "WhatsApp's own record of the change" }),
@@ -15,6 +16,7 @@ const example = {
   chat_pn: '6281234567890@s.whatsapp.net',
   chat_lid: '182736455463728@lid',
   conversation_id: '0b1f6a52-2f0e-4c39-8f0c-4be3f1b4a5d1',
+  contact_id: '5f0c7d1e-9a53-4f0b-8f1d-2d9b8a6c7e10',
   is_group: false,
   timestamp: '2026-11-22T10:00:00.000Z',
   from_full: false,
@@ -23,9 +25,16 @@ const example = {
 const onMessage = {
   message_id: text('The message'),
   sender: textOrNull('Who wrote it: a JID; null when the change does not say'),
+  ...senderNames,
   is_from_me: Type.Boolean({ description: 'True when the message is our own' }),
 }
-const messageExample = { message_id: '3EB0C767D26A1B4F5A83', sender: null, is_from_me: false }
+const messageExample = {
+  message_id: '3EB0C767D26A1B4F5A83',
+  sender: null,
+  sender_pn: null,
+  sender_lid: null,
+  is_from_me: false,
+}
 const category = 'Chat and Label State' as const
 const anywhere = 'on any device of the account, this one included.'
 

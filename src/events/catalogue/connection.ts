@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { event } from '../event.ts'
-import { instant, orNull, ownJid, text } from './fields.ts'
+import { instant, orNull, ownJid, text, textOrNull } from './fields.ts'
 
 const category = 'Connection'
 const jid = '6289876543210'
@@ -12,6 +12,7 @@ export const connectionConnected = event({
   payload: Type.Object({
     jid: ownJid,
     phone_number: text('Own phone number, digits only'),
+    lid: textOrNull('Own LID'),
     push_name: text('Own display name; empty when not known'),
     platform: text("The phone's platform, `android`, `iphone`, ...; empty when not known"),
     business_name: text('Verified business name; empty when there is none'),
@@ -21,6 +22,7 @@ export const connectionConnected = event({
   example: {
     jid,
     phone_number: jid,
+    lid: '182736455463729@lid',
     push_name: 'Toko Ayu',
     platform: 'android',
     business_name: '',

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { event } from '../event.ts'
-import { ownJid, text, textOrNull } from './fields.ts'
+import { orNull, ownJid, text, textOrNull } from './fields.ts'
 
 export const contactMerged = event({
   name: 'contact.merged',
@@ -13,6 +13,14 @@ export const contactMerged = event({
     merged_contact_id: text('The id that became an alias'),
     pn: textOrNull("The person's phone number JID"),
     lid: textOrNull("The person's LID"),
+    conversation_id: orNull(
+      Type.String({ format: 'uuid' }),
+      'The one-to-one conversation with them that stays; null when neither had one',
+    ),
+    merged_conversation_id: orNull(
+      Type.String({ format: 'uuid' }),
+      'The conversation that became an alias of it; null when only one of the two had one',
+    ),
   }),
   example: {
     jid: '6289876543210',
@@ -20,5 +28,7 @@ export const contactMerged = event({
     merged_contact_id: 'd3b1a1c4-7f0f-4b57-9a3c-0d8f6e5b4a32',
     pn: '6281234567890@s.whatsapp.net',
     lid: '182736455463728@lid',
+    conversation_id: '0b1f6a52-2f0e-4c39-8f0c-4be3f1b4a5d1',
+    merged_conversation_id: null,
   },
 })

@@ -26,6 +26,25 @@ export const chatFields = {
   is_group: Type.Boolean(),
 } as const
 
+const conversation = Type.String({ format: 'uuid' })
+
+/** The same where the chat may have no conversation here yet. */
+export const chatFieldsOrNone = {
+  ...chatFields,
+  conversation_id: orNull(conversation, 'The conversation; null when there is none here yet'),
+} as const
+
+/** Whoever is behind a one-to-one chat, for what nobody in particular did. */
+export const chatContact = {
+  contact_id: orNull(Type.String({ format: 'uuid' }), 'The person behind a one-to-one chat; null for others'),
+} as const
+
+/** A person named as `sender`, under both names. */
+export const senderNames = {
+  sender_pn: textOrNull("The sender's phone number JID"),
+  sender_lid: textOrNull("The sender's LID"),
+} as const
+
 /** The person who acted: as the stanza named them, and under both names. */
 export const personFields = {
   from: text('JID of the person as WhatsApp named them'),

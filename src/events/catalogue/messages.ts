@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { event } from '../event.ts'
-import { chatFields, orNull, ownJid, personFields, text, textOrNull, unixSeconds } from './fields.ts'
+import { chatContact, chatFields, orNull, ownJid, personFields, text, textOrNull, unixSeconds } from './fields.ts'
 
 const CONVERSATION = '0b1f6a52-2f0e-4c39-8f0c-4be3f1b4a5d1'
 const CONTACT = '5f0c7d1e-9a53-4f0b-8f1d-2d9b8a6c7e10'
@@ -152,8 +152,8 @@ export const messageStatus = event({
     'A message that this account sent reached its next state, or failed for good. In a group the first recipient to get there counts.',
   payload: Type.Object({
     message_id: text('The id that the send answered'),
-    chat: chatFields.chat,
-    conversation_id: chatFields.conversation_id,
+    ...chatFields,
+    ...chatContact,
     status: Type.Union(
       [
         Type.Literal('accepted'),
@@ -171,8 +171,8 @@ export const messageStatus = event({
   }),
   example: {
     message_id: '3EB0C767D26A1B4F5A83',
-    chat: chatExample.chat,
-    conversation_id: CONVERSATION,
+    ...chatExample,
+    contact_id: CONTACT,
     status: 'server_ack',
     failure_code: null,
     failure: null,

@@ -13,7 +13,7 @@ export const webhookPaused = event({
   name: 'webhook.paused',
   category,
   description:
-    'Nothing could be delivered to a webhook of this device for as long as WEBHOOK_MAX_AGE: it is not tried any more until it is resumed. The webhook itself gets this event when it is resumed.',
+    'Nothing could be delivered to a webhook of this device for as long as WEBHOOK_MAX_AGE: it is not tried any more until it is resumed. The webhook itself gets this event when it is resumed. Of a webhook of every device it belongs to none: only `GET /admin/events` has it, with the nil UUID as `device_id`.',
   payload: Type.Object({
     ...endpointFields,
     failing_since: instant('Since when nothing could be delivered'),
@@ -32,7 +32,8 @@ export const webhookPaused = event({
 export const webhookResumed = event({
   name: 'webhook.resumed',
   category,
-  description: 'A paused webhook is tried again: somebody asked for it, or gave it another URL.',
+  description:
+    'A paused webhook is tried again: somebody asked for it, or gave it another URL. Of a webhook of every device only `GET /admin/events` has it.',
   payload: Type.Object({ ...endpointFields, paused_at: instant('Since when it was paused') }),
   example: { webhook_id: 1, host: 'your-server.com', paused_at: '2026-11-22T10:00:12.000Z' },
 })

@@ -4,6 +4,7 @@ import { isMediaType, mediaDownloaded } from '../../events/catalogue/media.ts'
 import { draft } from '../../events/draft.ts'
 import type { Events } from '../../events/events.ts'
 import { type OwnAccount, ownDigits } from '../../events/from-occurrence.ts'
+import { fieldsOfMessage } from '../../events/identity.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { isParleyError, messageOf, ParleyError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/logger.ts'
@@ -12,10 +13,11 @@ import { sniff } from '../../media/sniff.ts'
 import type { MediaStore, StoredFile } from '../../media/store.ts'
 import type { TempFiles } from '../../media/temp-files.ts'
 import type { Sessions } from '../../sessions/index.ts'
-import type { MessageRepository, MessageRow } from '../../storage/index.ts'
+import type { IdentityRepository, MessageRepository, MessageRow } from '../../storage/index.ts'
 
 export interface MediaLibraryDeps {
   readonly messages: Pick<MessageRepository, 'find' | 'setContent'>
+  readonly identities: IdentityRepository
   readonly sessions: Pick<Sessions, 'connection'>
   readonly engine: Pick<Engine, 'describeMedia' | 'relocateMedia'>
   readonly store: MediaStore
@@ -151,7 +153,7 @@ export class MediaLibrary {
     const payload = {
       jid: ownDigits(this.#deps.accountOf(deviceId)),
       message_id: row.messageId,
-      chat: row.chat,
+      ...(await fieldsOfMessage(row, this.#deps.identities)),
       media_type: facts.kind satisfies MediaKind,
       mime_type: await typeOf(file, facts),
       size: file.size,

@@ -70,7 +70,8 @@ const open = async (more: { readonly enabled?: boolean } = {}) => {
   const health = new EndpointHealth({
     webhooks: storage.webhooks,
     subscriptions,
-    announce: (deviceId, drafts) => events.append(deviceId, drafts),
+    announce: (deviceId, drafts) =>
+      deviceId === undefined ? events.appendToAll(drafts) : events.append(deviceId, drafts),
     clock,
     logger: silentLogger,
     pauseAfterMs: 86_400_000,

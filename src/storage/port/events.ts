@@ -41,9 +41,14 @@ export interface PlacedEvent extends EventRow {
 /** The append-only log; appending also writes the delivery rows, in the same transaction. */
 export interface EventRepository {
   append(deviceId: string, events: readonly NewEvent[]): Promise<readonly EventRow[]>
+  /**
+   * What belongs to no device: the log of all devices has it, under the nil UUID and with a sequence of its own. No
+   * webhook gets it.
+   */
+  appendToAll(events: readonly NewEvent[]): Promise<readonly EventRow[]>
   /** In order of sequence, `sequence > after`. */
   read(deviceId: string, after: number, limit: number): Promise<readonly EventRow[]>
-  /** Of all devices, in order of position, after that place. */
+  /** Of all devices and of none, in order of position, after that place. */
   readAll(after: LogPosition, limit: number): Promise<readonly PlacedEvent[]>
   lastSequence(deviceId: string): Promise<number>
   /**

@@ -71,6 +71,8 @@ export interface ResolvedParty {
   readonly mergedContactId: string | undefined
   /** Set when their conversations became one too: this id is now an alias of the older conversation's. */
   readonly mergedConversationId?: string
+  /** Set after two became one: their one-to-one conversation, if there is one. */
+  readonly conversationId?: string
 }
 
 export interface ReceiptChange {
@@ -113,6 +115,8 @@ export interface IntakeRecord {
   readonly receipts?: readonly ReceiptChange[]
   /** `at` in ms: what came later than that stays unread, or stays. */
   readonly chatChange?: { readonly change: ChatChange; readonly at: number }
+  /** A JID that the events name beside chat and sender. */
+  readonly named?: string | undefined
   /** Holds from then on, unless the chat has a newer one. */
   readonly timer?: ChatTimer
   /**
@@ -126,6 +130,8 @@ export interface IntakeIds {
   readonly conversationId: string
   readonly chatParty: ResolvedParty | undefined
   readonly senderParty: ResolvedParty | undefined
+  /** Whoever is known by `named`. */
+  readonly namedParty?: KnownParty | undefined
   /** Receipts that changed a state or a recipient's row, for messages we know. */
   readonly changed: readonly ReceiptChange[]
   /** Messages of ours that these receipts brought to their next state. */

@@ -7,7 +7,8 @@ import { type Database, query, sql } from '../database.ts'
 const align = sql(
   'event_log_align',
   `update event_log set base = used.newest + 1 - txid_current()
-   from (select greatest(l.floor_position, coalesce((select max(log_position) from events), 0)) as newest
+   from (select greatest(l.floor_position, coalesce((select max(log_position) from events), 0),
+           coalesce((select max(log_position) from gateway_events), 0)) as newest
          from event_log l) used
    where event_log.base + txid_current() <= used.newest`,
 )
