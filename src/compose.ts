@@ -350,6 +350,7 @@ const createEngine = async (
     ...engineTiming,
     keys: storage.signalKeys,
     stanzaFailures: storage.stanzaFailures,
+    lookupBatchSize: config.caches.lookupBatchSize,
     sentContent: async (deviceId, chat, messageId) => {
       const message = await storage.messages.find(deviceId, messageId, chat)
       return (message ?? (await storage.messages.find(deviceId, messageId)))?.content

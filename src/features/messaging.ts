@@ -129,6 +129,17 @@ export const findOnlyMessage = async (
   return found.message
 }
 
+/** Whether this very call has sent its message already: it is a repeat, after a crash that came before the reply was kept. */
+export const hasSentAbout = async (
+  messages: Pick<MessageRepository, 'find'>,
+  { deviceId, chat, messageId: target }: MessageRow,
+  messageId: string | undefined,
+): Promise<boolean> => {
+  if (messageId === undefined) return false
+  const sent = await messages.find(deviceId, messageId, chat)
+  return sent?.fromMe === true && sent.targetMessageId === target
+}
+
 /** How WhatsApp is told which message is meant. */
 export const referenceTo = ({ messageId, chat, sender, fromMe }: MessageRow) => ({ messageId, chat, sender, fromMe })
 

@@ -63,6 +63,40 @@ describe('a send under an Idempotency-Key', () => {
     assert.equal((await send('b', 'sent before the crash')).headers.get('idempotency-replayed'), 'true')
   })
 
+  test('deletions: a repeat deletes nothing twice, before a crash and after', async () => {
+    const chat = { chat_jid: ben.jid }
+    const remove = (key: string, path: string) =>
+      ada.call('DELETE', path, { headers: { 'idempotency-key': key }, body: chat })
+    const revokes = async (target: string) =>
+      (await ben.messages()).filter(
+        (one) => (one as { target_message_id?: string | null }).target_message_id === target,
+      )
+    const poll = { question: 'Which?', options: ['a', 'b'] }
+    const targets = [
+      ['message', 'messages', (await send('d0', 'to be deleted')).data.message_id],
+      ['poll', 'polls', (await ada.ok('POST', `/chats/${ben.number}/polls`, poll)).data.message_id],
+    ] as const
+    for (const [key, where, id] of targets) {
+      const path = `/${where}/${id}`
+      const replies = await Promise.all([remove(key, path), remove(key, path)])
+      assert.deepEqual(
+        replies.map(({ status }) => status),
+        [200, 200],
+      )
+      await stage.stop()
+      // as if the process had ended before the reply was kept
+      assert.equal(change('update idempotency set reply = null where key = ?', key), 1)
+      await stage.start()
+      await ada.untilConnected()
+      assert.equal((await remove(key, path)).status, 200)
+      assert.equal((await remove(key, path)).headers.get('idempotency-replayed'), 'true')
+      assert.equal((await remove(`other-${key}`, path)).status, 409)
+      assert.equal((await ada.call('DELETE', path, { body: chat })).status, 409)
+      await ben.message((await revokes(id))[0]!.message_id)
+      assert.equal((await revokes(id)).length, 1)
+    }
+  })
+
   test('a crash before the message was accepted: the repeat sends it under the id that was chosen then', async () => {
     const first = await send('c', 'lost row')
     await ben.message('lost row')

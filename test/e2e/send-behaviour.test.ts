@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { Phone } from '../support/e2e/phone.ts'
 import { type Linked, Stage } from '../support/e2e/stage.ts'
@@ -7,6 +10,8 @@ describe('how a device behaves as configured', () => {
   let stage: Stage
   let ada: Linked
   let cleo: Phone
+  const home = mkdtempSync(join(tmpdir(), 'parley-behaviour-'))
+  const caFile = join(home, 'ca.pem')
 
   before(async () => {
     stage = await Stage.open({
@@ -18,12 +23,17 @@ describe('how a device behaves as configured', () => {
         WHATSAPP_RATE_LIMIT_MSG_PER_MINUTE: '2',
         WHATSAPP_RATE_LIMIT_BURST_SIZE: '2',
         WHATSAPP_ISON_CACHE_ENABLED: 'true',
+        WHATSAPP_TLS_CA_FILE: caFile,
       },
+      sandboxArgs: ['--port', '0', '--tls-port', '0', '--ca-file', caFile],
     })
     cleo = await stage.whatsapp.person('Cleo')
     ada = await stage.linked('Ada')
   })
-  after(() => stage?.[Symbol.asyncDispose]())
+  after(async () => {
+    await stage?.[Symbol.asyncDispose]()
+    rmSync(home, { recursive: true, force: true })
+  })
 
   test('what comes in is read by itself', async () => {
     const id = await cleo.write(ada.phone, 'did you see?')
@@ -45,4 +55,45 @@ describe('how a device behaves as configured', () => {
     await ada.device.ok('POST', `/messages/${id}/reaction`, { chat_jid: cleo.jid, emoji: '👍' })
     await cleo.message('👍')
   })
+
+  test('what is refused is not uploaded, and costs nothing of the limit', async () => {
+    const file = { base64: Buffer.from('a file').toString('base64') }
+    const uploads = async () =>
+      (await stage.whatsapp.process.call<{ files: readonly unknown[] }>('GET', '/sandbox/media')).files.length
+    const before = await uploads()
+    await ada.device.refused(429, 'POST', `/chats/${cleo.number}/documents`, file)
+    const other = await stage.linked('Olga')
+    for (let i = 0; i < 3; i++) {
+      await other.device.refused(422, 'POST', '/chats/6281999999999/documents', file)
+      await other.device.refused(404, 'POST', `/chats/${cleo.number}/documents`, {
+        ...file,
+        reply_to_message_id: 'NONE',
+      })
+    }
+    assert.equal(await uploads(), before)
+    for (let i = 0; i < 2; i++) await other.device.ok('POST', `/chats/${cleo.number}/documents`, file)
+    assert.equal(await uploads(), before + 2)
+    await other.device.refused(429, 'POST', `/chats/${cleo.number}/documents`, file)
+  })
+})
+
+test('numbers of sends at the same time are looked up together, as many in a query as configured', async () => {
+  await using stage = await Stage.open({ env: { WHATSAPP_ISON_BATCH_SIZE: '4' } })
+  const ada = await stage.linked('Ada')
+  const people = await Promise.all(Array.from({ length: 9 }, (_, i) => stage.whatsapp.person(`Person ${i}`)))
+  const before = (await stage.whatsapp.metrics()).number_queries
+  const send = (to: string, text: string) => ada.device.call('POST', `/chats/${to}/messages`, { body: { text } })
+  const replies = await Promise.all([
+    ...people.map(({ number }) => send(number, `to ${number}`)),
+    send('6281999999999', 'to nobody'),
+  ])
+  assert.deepEqual(
+    replies.map(({ status }) => status),
+    [...people.map(() => 200), 422],
+  )
+  for (const phone of people) await phone.message(`to ${phone.number}`)
+  const queries = (await stage.whatsapp.metrics()).number_queries - before
+  // how many come while a query is on its way is the machine's business
+  assert.ok(queries >= 3 && queries < 10, `${queries} queries for 10 numbers`)
+  await stage.whatsapp.assertNoProblems()
 })

@@ -21,6 +21,8 @@ export class Metrics {
   deliveries = 0
   receipts = 0
   preKeysConsumed = 0
+  /** Queries that ask which numbers have accounts. */
+  numberQueries = 0
 
   constructor(clock: () => number) {
     this.#clock = clock
@@ -36,7 +38,7 @@ export class Metrics {
   snapshot(): Readonly<Record<string, number>> {
     this.#turn()
     const { connections, connectionsTotal, logins, registrations, linked, stanzasIn, stanzasOut } = this
-    const { bytesIn, bytesOut, messages, deliveries, receipts, preKeysConsumed } = this
+    const { bytesIn, bytesOut, messages, deliveries, receipts, preKeysConsumed, numberQueries } = this
     return {
       connections,
       connectionsTotal,
@@ -51,6 +53,7 @@ export class Metrics {
       deliveries,
       receipts,
       preKeysConsumed,
+      numberQueries,
       messagesPerSecond: this.#messagesLastSecond,
     }
   }

@@ -174,6 +174,6 @@ export const cacheSettings = {
   lookupBatchSize: int('WHATSAPP_ISON_BATCH_SIZE', 50, {
     min: 1,
     max: 1_000,
-    means: 'Numbers asked about in one query.',
+    means: 'Most numbers asked about in one query: those of sends that come at the same time go together.',
   }),
 }

@@ -52,6 +52,8 @@ export interface BaileysEngineOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly version?: readonly [number, number, number]
+  /** Most numbers that are asked about in one query; 50 when absent. */
+  readonly lookupBatchSize?: number
   readonly keepAliveIntervalMs?: number
   readonly connectTimeoutMs?: number
   readonly passkeyHandoffLifetimeMs?: number
@@ -194,6 +196,7 @@ export class BaileysEngine implements Engine {
       link,
       // a pairing request names browser and system; the service knows the common pairs only
       browser: ['Mac OS', 'Chrome', ''],
+      lookupBatchSize: this.#options.lookupBatchSize ?? 50,
       qrLifetimeMs: this.#options.qrLifetimeMs,
       onSignal: request.onSignal,
     })

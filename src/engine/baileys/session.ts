@@ -4,8 +4,6 @@ import {
   type ConnectionState,
   jidNormalizedUser,
   proto,
-  USyncQuery,
-  USyncUser,
   type WABrowserDescription,
   type WASocket,
 } from 'baileys'
@@ -39,6 +37,7 @@ import type { Incoming } from './incoming.ts'
 import type { LidMap } from './lid-map.ts'
 import { requestPairingCode } from './pairing-code.ts'
 import type { PasskeyLinking } from './passkey.ts'
+import { askPhones, PhoneLookups } from './phone-lookups.ts'
 import { freeRelay } from './relay.ts'
 import { SendAnswers } from './send-answers.ts'
 
@@ -69,6 +68,7 @@ export class BaileysSession implements EngineSession {
   readonly #onSignal: (signal: EngineSignal) => void
   readonly #passkey: PasskeyLinking
   readonly #answers: SendAnswers
+  readonly #lookups: PhoneLookups
   readonly #relayMessage: WASocket['relayMessage']
   #toldName: string | undefined
   #qrCount = 0
@@ -92,6 +92,8 @@ export class BaileysSession implements EngineSession {
     readonly logger: Logger
     readonly link: LinkRequest | undefined
     readonly browser: WABrowserDescription
+    /** Most numbers that are asked about in one query. */
+    readonly lookupBatchSize: number
     /** When the socket was told to show each code for this long. */
     readonly qrLifetimeMs?: number | undefined
     readonly onSignal: (signal: EngineSignal) => void
@@ -113,6 +115,10 @@ export class BaileysSession implements EngineSession {
     this.#qrLifetimeMs = deps.qrLifetimeMs
     this.#onSignal = deps.onSignal
     this.#answers = new SendAnswers(deps.clock)
+    this.#lookups = new PhoneLookups({
+      ask: (phones) => askPhones(deps.sock, deps.lidMap, phones),
+      batchSize: deps.lookupBatchSize,
+    })
     this.#relayMessage = freeRelay(deps.sock)
     deps.sock.ev.on('connection.update', (update) => this.#onUpdate(update))
     deps.sock.ev.on('creds.update', (update) => this.#onCredentials(update))
@@ -161,20 +167,7 @@ export class BaileysSession implements EngineSession {
     const known = await this.#lidMap.storedLid(pn)
     if (known) return { jid: pn, lid: known }
     this.#assertOpen()
-    try {
-      const query = new USyncQuery()
-        .withContactProtocol()
-        .withLIDProtocol()
-        .withUser(new USyncUser().withPhone(`+${phone}`))
-      const answer = orTimeout(await this.#sock.executeUSyncQuery(query), 'looking up a number')
-      const found = answer.list.find((entry) => entry.contact === true)
-      if (!found) return undefined
-      const lid = typeof found.lid === 'string' ? found.lid : undefined
-      if (lid) await this.#lidMap.storeLIDPNMappings([{ lid, pn: found.id }])
-      return { jid: jidNormalizedUser(found.id), lid }
-    } catch (error) {
-      throw toEngineError(error, 'looking up a number')
-    }
+    return this.#lookups.find(phone)
   }
 
   async sendPresence(state: 'available' | 'unavailable'): Promise<void> {

@@ -11,6 +11,7 @@ import {
   chatField,
   findMessage,
   findOnlyMessage,
+  hasSentAbout,
   LIMITED_ERRORS,
   MessageParams,
   NO_SUCH_MESSAGE,
@@ -202,6 +203,7 @@ export const messageActionRoutes = (deps: MessageActionDeps): Route[] => {
       tag: 'Message Actions',
       summary: 'Delete a message for everybody, or for this account only',
       description: "In a group an admin may delete another member's message for everybody.",
+      idempotent: true,
       params: MessageParams,
       body: Type.Object({
         ...chatField,
@@ -212,7 +214,7 @@ export const messageActionRoutes = (deps: MessageActionDeps): Route[] => {
       }),
       bodyExample: { chat_jid: '6281234567890@s.whatsapp.net' },
       errors: [...SENDING_ERRORS, NO_SUCH_MESSAGE, { code: 'conflict', when: 'it was deleted already' }],
-      handler: async ({ auth, params, body }) => {
+      handler: async ({ auth, params, body, request }) => {
         const { deviceId } = auth.device
         if (body.sender_jid !== undefined) parseChat(body.sender_jid, 'sender_jid')
         const row = await findMessage(messages, deviceId, params.message_id, body.chat_jid)
@@ -222,8 +224,12 @@ export const messageActionRoutes = (deps: MessageActionDeps): Route[] => {
           await connection.changeChat(row.chat, { kind: 'delete_for_me', message, deleteMedia: true }, [row])
           return ok('Message deleted for this account')
         }
-        await assertDeletable(deviceId, row)
-        await sessions.send(deviceId, { chat: row.chat, content: { kind: 'revoke', target: referenceTo(row) } })
+        if (!(await hasSentAbout(messages, row, request.messageId))) await assertDeletable(deviceId, row)
+        await sessions.send(deviceId, {
+          chat: row.chat,
+          content: { kind: 'revoke', target: referenceTo(row) },
+          ...sendUnder(request.messageId),
+        })
         return ok('Message deleted for everybody')
       },
     }),

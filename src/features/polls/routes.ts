@@ -10,6 +10,7 @@ import {
   chatField,
   findMessage,
   findOnlyMessage,
+  hasSentAbout,
   LIMITED_ERRORS,
   referenceTo,
   SENDING_ERRORS,
@@ -214,16 +215,21 @@ export const pollRoutes = ({ sessions, storage }: PollDeps): Route[] => {
       auth: 'jwt',
       tag: 'Polls',
       summary: 'Delete a poll of your own for everybody',
+      idempotent: true,
       params: PollParams,
       body: Type.Object({ ...chatField }),
       bodyExample: { chat_jid: '120363040000000000@g.us' },
       errors: [...SENDING_ERRORS, NO_SUCH_POLL, { code: 'conflict', when: 'it was deleted already' }],
-      handler: async ({ auth, params, body }) => {
+      handler: async ({ auth, params, body, request }) => {
         const { deviceId } = auth.device
         const row = await findMessage(messages, deviceId, params.poll_id, body.chat_jid)
-        pollOf(row)
+        if (!(await hasSentAbout(messages, row, request.messageId))) pollOf(row)
         if (!row.fromMe) throw new ParleyError('forbidden', 'only your own polls can be deleted here')
-        await sessions.send(deviceId, { chat: row.chat, content: { kind: 'revoke', target: referenceTo(row) } })
+        await sessions.send(deviceId, {
+          chat: row.chat,
+          content: { kind: 'revoke', target: referenceTo(row) },
+          ...(request.messageId === undefined ? {} : { messageId: request.messageId }),
+        })
         return ok('Poll deleted')
       },
     }),

@@ -17,6 +17,7 @@ export interface Metrics {
   readonly registrations: number
   readonly linked: number
   readonly messages: number
+  readonly number_queries: number
 }
 
 /** The sandbox as a process of its own, with what tests do to it. */

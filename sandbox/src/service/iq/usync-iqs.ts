@@ -7,13 +7,14 @@ import type { IqCall, IqHandler, IqHandlers } from './iq-router.ts'
 /** What is known of one user, for one protocol; undefined leaves the protocol out of that user's answer. */
 type Protocol = (
   account: Account | undefined,
-  asked: { readonly byLid: boolean },
+  asked: { readonly byLid: boolean; readonly contact: BinaryNode['content'] },
   call: IqCall,
 ) => BinaryNode | undefined
 
 const PROTOCOLS = new Map<string, Protocol>(
   Object.entries({
-    contact: (account) => node('contact', { type: account === undefined ? 'out' : 'in' }),
+    // with what was asked for: the number of the account may be written otherwise
+    contact: (account, { contact }) => node('contact', { type: account === undefined ? 'out' : 'in' }, contact),
     devices: (account, _asked, call) => {
       if (account === undefined) return undefined
       call.context.directory.noteReader(account, call.device.account)
@@ -46,13 +47,16 @@ const usync: IqHandler = (call) => {
   const unknown = asked.find((protocol) => !PROTOCOLS.has(protocol.tag))
   if (unknown !== undefined) return error(501, `unknown usync protocol ${unknown.tag}`, 'unknown_stanza')
   if (asked.length === 0) return error(400, 'no protocol is asked for')
+  if (asked.some(({ tag }) => tag === 'contact')) call.context.metrics.numberQueries += 1
   const users: BinaryNode[] = []
   for (const user of children(list, 'user')) {
     const found = identify(user, call)
     if (found === undefined) return error(400, 'a user has neither a jid nor a number')
     const { jid, account } = found
     const byLid = jid.endsWith('@lid')
-    const answers = asked.map((protocol) => PROTOCOLS.get(protocol.tag)!(account, { byLid }, call))
+    const answers = asked.map((protocol) =>
+      PROTOCOLS.get(protocol.tag)!(account, { byLid, contact: child(user, 'contact')?.content }, call),
+    )
     users.push(
       node(
         'user',
