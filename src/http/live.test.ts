@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import { until } from '../../test/support/e2e/until.ts'
-import { openEventGateway, openSocket, StreamReader } from '../../test/support/event-gateway.ts'
+import { openEventGateway } from '../../test/support/event-gateway.ts'
 import { FakeClock } from '../../test/support/fake-clock.ts'
+import { openSocket, StreamReader } from '../../test/support/live-readers.ts'
 
 const open = async () => {
   const clock = new FakeClock()

@@ -102,7 +102,7 @@ export class Campaign {
     const { dice } = this.#parts
     switch (aim) {
       case 'id_commit_to_send':
-        return { window: aim, skip: dice.between(0, 15), turns: dice.chance(0.5) ? 0 : dice.between(1, 3) }
+        return { window: aim, skip: dice.between(0, 15), turns: dice.chance(0.8) ? 0 : 1 }
       case 'decrypt_to_commit':
       case 'commit_to_ack':
         return { window: aim, skip: dice.between(0, 40), turns: 0 }

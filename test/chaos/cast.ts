@@ -13,6 +13,9 @@ export interface Device {
   readonly api: DeviceApi
   /** Its address, e.g. `4915100000001:1@s.whatsapp.net`. */
   readonly jid: string
+  readonly webhookId: number
+  /** What its webhook is subscribed to. */
+  readonly events: readonly string[]
 }
 
 /** Everybody who takes part. Grows: see `addNewcomer`. */
@@ -69,14 +72,14 @@ export const castAll = async (parts: {
   for (const [index, [name, owner]] of Object.entries(DEVICES).entries()) {
     const api = apis[index]!
     const events = index === 0 ? ALL_EVENTS : EVENTS
-    await api.call('POST', '/webhooks', { url: receiverUrl(name), events })
+    const webhook = await api.call<{ webhook_id: number }>('POST', '/webhooks', { url: receiverUrl(name), events })
     const scanned = await sandbox.call<{ device_jid: string }>(
       'POST',
       `/sandbox/people/${people.get(owner)!.phone}/scan`,
       { qr: await api.qrText() },
     )
     await api.untilConnected()
-    devices.push({ name, owner, api, jid: scanned.device_jid })
+    devices.push({ name, owner, api, jid: scanned.device_jid, webhookId: webhook.data.webhook_id, events })
   }
   return { people, devices, groups, lanes: makeLanes() }
 }

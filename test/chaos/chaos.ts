@@ -1,11 +1,14 @@
 import type { RunningSandbox } from '../../scripts/lib/sandbox.ts'
+import { Accounts } from './accounts.ts'
 import { Campaign } from './campaign.ts'
 import { addNewcomer, type Cast, castAll } from './cast.ts'
 import { Dice } from './dice.ts'
 import { Ledger } from './ledger.ts'
+import { LiveConsumer, TRANSPORTS, type Transport } from './live-consumer.ts'
 import type { Options } from './options.ts'
-import { KILLS_FOR_FULL_COVER, LEAST_HITS, planKills, WINDOWS, type Window } from './plan.ts'
+import { KILLS_FOR_FULL_COVER, leastHits, planKills, WINDOWS, type Window } from './plan.ts'
 import { ChaosReceiver } from './receiver.ts'
+import { RECEIVER_FAULTS, type ReceiverFault } from './receiver-faults.ts'
 import { PhoneFeeds, Wire } from './sandbox-feeds.ts'
 import { settle } from './settle.ts'
 import { sleep } from './sleep.ts'
@@ -18,12 +21,21 @@ export interface Report {
   readonly findings: Findings
   readonly kills: number
   readonly windows: Readonly<Record<Window, number>>
+  /** Verified by the receiver: see `receiver-faults.ts`. */
+  readonly faults: Readonly<Record<ReceiverFault, number>>
+  readonly readers: Readonly<Record<Transport, ReaderCounts>>
   readonly weather: WeatherCounts
   /** Problems that the service logged, by kind. */
   readonly problems: Readonly<Record<string, number>>
   readonly seconds: number
-  /** Windows that were hit too seldom for the run to mean anything. */
-  readonly uncovered: readonly Window[]
+  /** Windows and faults that were hit too seldom for the run to mean anything. */
+  readonly uncovered: readonly (Window | ReceiverFault)[]
+}
+
+/** Over all consumers of one transport: each reads the log of one device. */
+export interface ReaderCounts {
+  readonly events: number
+  readonly connections: number
 }
 
 /** So often there is somebody new to talk to. */
@@ -83,6 +95,16 @@ const perform = async (
   for (const lane of cast.lanes) traffic.start(lane)
   await untilTalked(ledger, cast)
 
+  const consumers = cast.devices.flatMap((device) =>
+    TRANSPORTS.map((transport) => new LiveConsumer({ transport, device, port: stage.port })),
+  )
+  const reading = new AbortController()
+  const read = consumers.map((consumer) => consumer.follow(reading.signal))
+  stack.defer(async () => {
+    reading.abort()
+    await Promise.all(read)
+  })
+
   const broken = Promise.race([
     phones.failure,
     wire.stopped.then(() => Promise.reject(new Error('the wire log ended'))),
@@ -97,7 +119,7 @@ const perform = async (
     phones.follow([...cast.people.values()].at(-1)!)
     for (const lane of lanes) traffic.start(lane, guests.signal)
   }
-  const weather = new Weather({ sandbox, cast, receiver, dice })
+  const weather = new Weather({ sandbox, cast, receiver, consumers, dice })
   const { startLife } = stage
   const campaign = new Campaign({ sandbox, cast, wire, receiver, weather, dice, startLife, beforeLife, say })
   await Promise.race([campaign.run(planKills(options.kills, dice), first), broken])
@@ -105,10 +127,26 @@ const perform = async (
   const last = startLife()
   await last.ready
   const thorough = options.kills >= KILLS_FOR_FULL_COVER
+  const least = leastHits(options.kills)
+  const accounts = new Accounts({ cast, receiver, consumers })
+  const lossy = !options.durability
   await Promise.race([
-    settle({ cast, ledger, wire, weather, traffic, thorough, lossy: !options.durability, say }),
+    settle({
+      cast,
+      ledger,
+      wire,
+      weather,
+      traffic,
+      receiver,
+      accounts,
+      thorough,
+      lossy,
+      leastFaults: least.faults,
+      say,
+    }),
     broken,
   ])
+  const deadLetters = await readDeadLetters(cast)
   const repaired = await findRepaired(cast, sandbox)
   const problems = await readProblems(sandbox)
   const how = await last.stop()
@@ -118,18 +156,52 @@ const perform = async (
   const unopened = problems.filter(({ kind }) => kind === 'undecryptable').map(({ text }) => text)
   const byKind = Map.groupBy(problems, ({ kind }) => kind)
   return {
-    findings: judge({ cast, ledger, receiver, wire, unopened, repaired }),
+    findings: judge({
+      cast,
+      ledger,
+      receiver,
+      wire,
+      unopened,
+      repaired,
+      deadLetters,
+      differences: accounts.differences(),
+    }),
     kills,
     windows,
+    faults: receiver.faults.hits,
+    readers: countReaders(consumers),
     weather: weather.counts,
     problems: Object.fromEntries(Array.from(byKind, ([kind, list]) => [kind, list.length])),
-    uncovered: WINDOWS.filter((window) => windows[window] < leastHits(options.kills)),
+    uncovered: [
+      ...WINDOWS.filter((window) => windows[window] < least.windows),
+      ...RECEIVER_FAULTS.filter((fault) => receiver.faults.hits[fault] < least.faults),
+    ],
   }
 }
 
-const leastHits = (kills: number): number => {
-  if (kills >= KILLS_FOR_FULL_COVER) return LEAST_HITS
-  return kills >= WINDOWS.length ? 1 : 0
+const countReaders = (consumers: readonly LiveConsumer[]): Record<Transport, ReaderCounts> => {
+  const of = (transport: Transport): ReaderCounts => {
+    const own = consumers.filter((consumer) => consumer.transport === transport)
+    return {
+      events: own.reduce((sum, { got }) => sum + got.length, 0),
+      connections: own.reduce((sum, { connections }) => sum + connections, 0),
+    }
+  }
+  return { sse: of('sse'), websocket: of('websocket') }
+}
+
+/** Deliveries that were given up, in words; none of the faults is a reason to. */
+const readDeadLetters = async ({ devices }: Cast): Promise<string[]> => {
+  const given: string[] = []
+  for (const { name, api, webhookId } of devices) {
+    const { data } = await api.call<{ dead_letters: { event_type: string; sequence: number; last_error: string }[] }>(
+      'GET',
+      `/webhooks/${webhookId}/dead-letters`,
+    )
+    for (const { event_type, sequence, last_error } of data.dead_letters)
+      given.push(`event ${sequence} (${event_type}) of ${name}: ${last_error}`)
+  }
+  return given
 }
 
 /** Every lane gets its first text out before anything goes wrong. */

@@ -21,9 +21,18 @@ export type Window = (typeof WINDOWS)[number]
 /** How a life of the gateway is to end. */
 export type Aim = Window | 'random'
 
-/** From this many kills on, a window that was hit fewer than five times makes the run worthless. */
+/** From this many kills on, a window that was hit fewer than five times makes the run worthless, */
 export const KILLS_FOR_FULL_COVER = 50
 export const LEAST_HITS = 5
+/** and so does a fault of the receiver that was done fewer than three times. */
+export const LEAST_FAULTS = 3
+
+/** How often each window and each fault must have been hit. */
+export const leastHits = (kills: number): { readonly windows: number; readonly faults: number } => {
+  if (kills >= KILLS_FOR_FULL_COVER) return { windows: LEAST_HITS, faults: LEAST_FAULTS }
+  const least = kills >= WINDOWS.length ? 1 : 0
+  return { windows: least, faults: least }
+}
 
 /** A good tenth of the kills for each window, the rest at random moments. */
 export const planKills = (kills: number, dice: Dice): Aim[] => {

@@ -19,6 +19,8 @@ export const ADMIN_SECRET = 'chaos-admin-secret-chaos-admin-secret'
 export interface Stage extends AsyncDisposable {
   readonly sandbox: RunningSandbox
   readonly gatewayUrl: string
+  /** Of the gateway, the same in every life. */
+  readonly port: number
   /** Begins a life of the gateway; the one before must have ended. */
   startLife(trap?: TrapPlan): Life
 }
@@ -60,6 +62,7 @@ export const openStage = async (options: Options, say: (line: string) => void): 
   return {
     sandbox: makePatient(sandbox),
     gatewayUrl: `http://127.0.0.1:${port}`,
+    port,
     startLife: (trap) => {
       current = new Life({ main: build.main, home, env, trap, log })
       return current

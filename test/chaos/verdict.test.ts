@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import type { Cast } from './cast.ts'
 import { type Lane, Ledger, type Said } from './ledger.ts'
+import type { Differences } from './log-verdict.ts'
 import type { ChaosReceiver } from './receiver.ts'
 import type { Wire, WireEntry } from './sandbox-feeds.ts'
 import { type Findings, judge } from './verdict.ts'
@@ -18,9 +19,11 @@ const lane: Lane = { name: 'a1 to Ben', chat: { name: 'both', members: ['Ada', '
 
 let ledger: Ledger
 let entries: WireEntry[]
+let differences: Differences
 beforeEach(() => {
   ledger = new Ledger()
   entries = []
+  differences = { lost: [], duplicated: [], outOfOrder: [] }
 })
 
 const say = (fate: Said['fate'], messageId?: string): Said => Object.assign(ledger.say(lane), { fate, messageId })
@@ -55,6 +58,8 @@ const verdict = (undecryptable: string[] = []): Findings =>
     wire: { entries } as unknown as Wire,
     unopened: [],
     repaired: [],
+    differences,
+    deadLetters: [],
   })
 const counts = ({ sent, received, lost, duplicated, outOfOrder }: Findings) => [
   sent,
@@ -122,4 +127,10 @@ test('an accepted text without a status is told of', () => {
 
 test('each message that could not be opened counts', () => {
   assert.equal(verdict(['e1', 'e2']).undecryptable.length, 2)
+})
+
+test('where a reader parts from the log, that counts with the rest', () => {
+  everywhere(say('accepted', 'M1'), 'M1')
+  differences = { lost: ['x'], duplicated: ['y'], outOfOrder: ['z'] }
+  assert.deepEqual(counts(verdict()), [1, 3, 1, 1, 1])
 })

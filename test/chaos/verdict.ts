@@ -1,5 +1,6 @@
 import type { Cast } from './cast.ts'
 import type { Arrival, Ledger, Said } from './ledger.ts'
+import type { Differences } from './log-verdict.ts'
 import { countEventInversions, countLaneInversions } from './order.ts'
 import type { ChaosReceiver } from './receiver.ts'
 import type { Wire, WireEntry } from './sandbox-feeds.ts'
@@ -19,6 +20,10 @@ export interface Findings {
   readonly repaired: readonly string[]
   /** Answered with a refusal, and yet under way. */
   readonly ghosts: readonly string[]
+  /** Webhook requests for events that had been kept before. */
+  readonly redelivered: number
+  /** Deliveries that were given up. */
+  readonly deadLetters: readonly string[]
   /** Accepted over HTTP, and no `message.status` ever told that WhatsApp has it. */
   readonly untold: readonly string[]
 }
@@ -37,6 +42,9 @@ export interface Judged {
   /** Texts of the sandbox's problem log about messages that did not open. */
   readonly unopened: readonly string[]
   readonly repaired: readonly string[]
+  /** Where webhooks and live readers part from the logs. */
+  readonly differences: Differences
+  readonly deadLetters: readonly string[]
 }
 
 /** The arrivals that are still to come, in words. */
@@ -54,20 +62,25 @@ export const findMissing = ({ cast, ledger }: Pick<Judged, 'cast' | 'ledger'>): 
 }
 
 export const judge = (judged: Judged): Findings => {
-  const { cast, ledger, receiver, wire, unopened, repaired } = judged
+  const { cast, ledger, receiver, wire, unopened, repaired, differences, deadLetters } = judged
   const places = placesOf(cast)
   const arrived = new Set(places.flatMap((place) => arrivalsAt(ledger, place).map(({ text }) => text)))
   const said = [...ledger.said.values()]
   const sent = said.filter((one) => counts(one, arrived))
-  const lost = findMissing(judged)
+  const missing = findMissing(judged)
   const expected = sent.reduce((sum, one) => sum + audience(one, places).length, 0)
   return {
     sent: sent.length,
-    received: expected - lost.length,
-    lost,
-    duplicated: places.flatMap((place) => findDuplicates(arrivalsAt(ledger, place), place, ledger)),
+    received: expected - missing.length,
+    lost: [...missing, ...differences.lost],
+    duplicated: [
+      ...places.flatMap((place) => findDuplicates(arrivalsAt(ledger, place), place, ledger)),
+      ...differences.duplicated,
+    ],
     resent: countResent(wire.entries),
-    outOfOrder: places.flatMap((place) => findDisorder(place, judged)),
+    redelivered: receiver.redelivered,
+    deadLetters,
+    outOfOrder: [...places.flatMap((place) => findDisorder(place, judged)), ...differences.outOfOrder],
     undecryptable: [...[...receiver.undecryptable].map((id) => `event ${id}`), ...unopened],
     repaired,
     ghosts: said

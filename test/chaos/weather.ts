@@ -1,33 +1,34 @@
 import type { RunningSandbox } from '../../scripts/lib/sandbox.ts'
 import type { Cast } from './cast.ts'
 import type { Dice } from './dice.ts'
+import type { LiveConsumer } from './live-consumer.ts'
 import type { ChaosReceiver } from './receiver.ts'
+import { RECEIVER_FAULTS, type ReceiverFault } from './receiver-faults.ts'
 import { sleep } from './sleep.ts'
 
-/** How often each trouble came. */
-export type WeatherCounts = Record<
-  'dropped' | 'half_open' | 'duplicate' | 'reorder' | 'receiver_failing' | 'receiver_refusing',
-  number
->
+/** Around the gateway: on the connections to the service, in what the service delivers, on those of live readers. */
+const TROUBLES = ['dropped', 'half_open', 'duplicate', 'reorder', 'reader_cut'] as const
+type Trouble = (typeof TROUBLES)[number] | ReceiverFault
+const KINDS: readonly Trouble[] = [...TROUBLES, ...RECEIVER_FAULTS]
+const isReceivers = (kind: Trouble): kind is ReceiverFault => (RECEIVER_FAULTS as readonly string[]).includes(kind)
+
+/** How often each trouble was made; whether a receiver's fault hit anything, the receiver knows. */
+export type WeatherCounts = Record<Trouble, number>
 
 export interface WeatherParts {
   readonly sandbox: RunningSandbox
   readonly cast: Cast
   readonly receiver: ChaosReceiver
+  readonly consumers: readonly LiveConsumer[]
   readonly dice: Dice
 }
 
 /** What goes wrong around the gateway while it lives. */
 export class Weather {
-  readonly counts: WeatherCounts = {
-    dropped: 0,
-    half_open: 0,
-    duplicate: 0,
-    reorder: 0,
-    receiver_failing: 0,
-    receiver_refusing: 0,
-  }
+  readonly counts = Object.fromEntries(KINDS.map((kind) => [kind, 0])) as WeatherCounts
   readonly #parts: WeatherParts
+  /** Troubles to come: every kind once, in any order, before one comes again. */
+  #deck: Trouble[] = []
 
   constructor(parts: WeatherParts) {
     this.#parts = parts
@@ -37,17 +38,15 @@ export class Weather {
   async blow(signal: AbortSignal, receiverStays: boolean): Promise<void> {
     const { dice, receiver } = this.#parts
     while (!signal.aborted) {
-      await sleep(dice.between(200, 1_500), signal)
-      if (signal.aborted) break
-      const kind = dice.pick(Object.keys(this.counts) as (keyof WeatherCounts)[])
-      if (receiverStays && kind.startsWith('receiver')) continue
-      await this.#strike(kind, signal)
+      await sleep(dice.between(150, 900), signal)
+      if (!signal.aborted) await this.strike(this.#draw(receiverStays), signal)
     }
     await receiver.setMood('well')
+    receiver.faults.disarm()
   }
 
-  async #strike(kind: keyof WeatherCounts, signal: AbortSignal): Promise<void> {
-    const { sandbox, cast, receiver, dice } = this.#parts
+  async strike(kind: Trouble, signal?: AbortSignal): Promise<void> {
+    const { sandbox, cast, consumers, dice, receiver } = this.#parts
     const device = dice.pick(cast.devices)
     const { phone } = cast.people.get(device.owner)!
     this.counts[kind] += 1
@@ -64,11 +63,17 @@ export class Weather {
           times: dice.between(1, kind === 'reorder' ? 2 : 6),
         })
         return
-      case 'receiver_failing':
-      case 'receiver_refusing':
-        await receiver.setMood(kind === 'receiver_failing' ? 'failing' : 'refusing')
+      case 'reader_cut':
+        dice.pick(consumers).cut()
+        return
+      case 'failing':
+      case 'reopened':
+        await receiver.setMood(kind === 'failing' ? 'failing' : 'refusing')
         await sleep(dice.between(300, 2_000), signal)
         await receiver.setMood('well')
+        return
+      default:
+        receiver.faults.arm(kind, dice.between(1, 3))
     }
   }
 
@@ -79,5 +84,12 @@ export class Weather {
       .catch((error: unknown) => {
         if (!String(error).includes('not_connected')) throw error
       })
+  }
+
+  #draw(receiverStays: boolean): Trouble {
+    if (!this.#deck.some((kind) => !receiverStays || !isReceivers(kind)))
+      this.#deck.push(...this.#parts.dice.shuffle(KINDS))
+    const at = this.#deck.findIndex((kind) => !receiverStays || !isReceivers(kind))
+    return this.#deck.splice(at, 1)[0]!
   }
 }

@@ -7,12 +7,16 @@ import { describe as describeReport, figuresOf, passed } from '../chaos/report.t
 const RUN = { seed: 'chaos-test', database: 'sqlite', json: true, keep: false } as const
 
 describe('chaos, the short form', () => {
-  test('ten kills, in every window, lose, double, reorder and spoil nothing', async () => {
+  test('ten kills, in every window, and a receiver with every fault, lose, double, reorder and spoil nothing', async () => {
     const report = await runChaos({ ...RUN, kills: 10, durability: true }, () => undefined)
     assert.ok(passed(report), describeReport(report).join('\n'))
     const figures = figuresOf(report)
     assert.equal(figures.kills, 10)
     assert.ok(figures.sent > 100 && figures.received > figures.sent, JSON.stringify(figures))
+    for (const [fault, hits] of Object.entries(figures.receiver_faults)) assert.ok(hits > 0, fault)
+    // in as many pieces as there were lives, at least
+    for (const { events, connections } of Object.values(figures.readers))
+      assert.ok(events > figures.sent && connections > 10, JSON.stringify(figures.readers))
   })
 
   test('a gateway whose commits become durable late is found out', async () => {

@@ -5,8 +5,9 @@ import { after, test } from 'node:test'
 import fc from 'fast-check'
 import type { Envelope } from '../../src/events/envelope.ts'
 import { until } from '../support/e2e/until.ts'
-import { type EventGateway, openEventGateway, openSocket, StreamReader } from '../support/event-gateway.ts'
+import { type EventGateway, openEventGateway } from '../support/event-gateway.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { openSocket, StreamReader } from '../support/live-readers.ts'
 import { createTestDatabase, stopTestServer } from '../support/postgres.ts'
 
 /** How a receiver ends a request; `late`: it has the event, and its answer is lost. */

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { until } from '../../../test/support/e2e/until.ts'
-import { type EventGateway, openEventGateway, openSocket, StreamReader } from '../../../test/support/event-gateway.ts'
+import { type EventGateway, openEventGateway } from '../../../test/support/event-gateway.ts'
+import { openSocket, StreamReader } from '../../../test/support/live-readers.ts'
 
 const labelsOf = (envelopes: readonly { readonly data: Readonly<Record<string, unknown>> }[]) =>
   envelopes.map(({ data }) => data.message)
