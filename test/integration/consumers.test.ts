@@ -83,6 +83,22 @@ const startFickleReceiver = async (answers: readonly Answer[]) => {
   }
 }
 
+interface Page {
+  readonly events: readonly Envelope[]
+  readonly next_after: number | string
+  readonly more: boolean
+}
+
+/** The cursor over all devices behind which the next event will be. */
+const findEndOfAll = async (gateway: EventGateway): Promise<string> => {
+  let cursor = ''
+  for (;;) {
+    const { data } = await gateway.asAdmin('GET', `/admin/events?limit=200${cursor && `&after=${cursor}`}`)
+    cursor = data.next_after
+    if (!data.more) return cursor
+  }
+}
+
 const idsOf = (envelopes: readonly Envelope[]) => envelopes.map(({ id }) => id)
 
 const play = async (gateway: EventGateway, clock: FakeClock, { commits, cuts, pages, answers }: Story) => {
@@ -104,13 +120,15 @@ const play = async (gateway: EventGateway, clock: FakeClock, { commits, cuts, pa
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
-  const readPages = async (): Promise<readonly Envelope[]> => {
+  const readPages = async (
+    start: string | undefined,
+    ask: (query: string) => Promise<{ readonly data: Page }>,
+  ): Promise<readonly Envelope[]> => {
     const got: Envelope[] = []
-    let cursor: number | undefined
+    let cursor: Page['next_after'] | undefined = start
     for (let turn = 0; !isDone(got); turn++) {
       const { limit, lost } = pages[turn % pages.length]!
-      const query = `limit=${limit}${cursor === undefined ? '' : `&after=${cursor}`}`
-      const { data } = await gateway.as(token, 'GET', `/events?${query}`)
+      const { data } = await ask(`limit=${limit}${cursor === undefined ? '' : `&after=${cursor}`}`)
       // A reply that does not arrive: the same is asked again.
       if (lost && turn < pages.length) continue
       got.push(...data.events)
@@ -144,9 +162,11 @@ const play = async (gateway: EventGateway, clock: FakeClock, { commits, cuts, pa
     return [...new Map(receiver.accepted.map((envelope) => [envelope.id, envelope])).values()]
   }
 
-  const [, paged, streamed, sent, received] = await Promise.all([
+  const endOfAll = await findEndOfAll(gateway)
+  const [, paged, ofAll, streamed, sent, received] = await Promise.all([
     write(),
-    readPages(),
+    readPages(undefined, (query) => gateway.as(token, 'GET', `/events?${query}`)),
+    readPages(endOfAll, (query) => gateway.asAdmin('GET', `/admin/events?${query}`)),
     readStream(),
     readSocket(),
     receive(),
@@ -161,6 +181,7 @@ const play = async (gateway: EventGateway, clock: FakeClock, { commits, cuts, pa
   assert.equal(log.length, total)
   const whole = idsOf(log)
   assert.deepEqual(idsOf(paged), whole, 'by cursor')
+  assert.deepEqual(idsOf(ofAll), whole, 'by cursor over all devices')
   assert.deepEqual(idsOf(streamed), whole, 'server-sent events')
   assert.deepEqual(idsOf(sent), whole, 'WebSocket')
   // Chats side by side, so only as a set; in order within a chat unless something was given up and sent again.
