@@ -7,6 +7,7 @@ import type { Engine } from './engine/index.ts'
 import { LazyEngine } from './engine/lazy-engine.ts'
 import { Events } from './events/events.ts'
 import { EventFeed } from './events/feed.ts'
+import { tellMergers } from './events/from-merger.ts'
 import { eventsOfOwnMessage } from './events/from-own-message.ts'
 import { eventsOfSignal } from './events/from-signal.ts'
 import { identityOfSignal } from './events/identity.ts'
@@ -221,6 +222,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
         recipients,
         limits,
         groupTimers: new GroupTimers({ chats: storage.chats, logger }),
+        mergers: tellMergers({ events, clock, accountOf: (deviceId) => sessions.accountOf(deviceId) }),
       }),
       recipients,
       intake: async (deviceId, occurrence, mayCommit) => {

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { MessageOccurrence, Occurrence, ReceiptOccurrence } from '../engine/index.ts'
-import { phoneOfJid } from '../kernel/jid.ts'
 import type { IntakeIds, ResolvedParty } from '../storage/index.ts'
-import { contactMerged } from './catalogue/contact.ts'
 import { isMediaType, mediaReceived } from './catalogue/media.ts'
 import {
   messageDeleted,
@@ -15,18 +13,9 @@ import {
 import { pollCreated, pollUpdate, pollVote, pollVoteDecrypted } from './catalogue/polls.ts'
 import { draft, type EventDraft } from './draft.ts'
 import { eventOfChatChange } from './from-chat-change.ts'
+import { eventOfMerger } from './from-merger.ts'
 import { eventOfMessageState } from './from-message-state.ts'
-
-/** The device's own account, as far as payloads name it. */
-export interface OwnAccount {
-  /** Device or bare PN JID; undefined before linking. */
-  readonly jid: string | undefined
-  /** Device or bare LID, where known. */
-  readonly lid?: string | undefined
-}
-
-/** Own phone digits as the contract's `jid` fields have them; empty before linking. */
-export const ownDigits = (account: OwnAccount | undefined): string => (account?.jid && phoneOfJid(account.jid)) || ''
+import { type OwnAccount, ownDigits } from './own-account.ts'
 
 const RECEIPTS = { delivered: messageDelivered, read: messageRead, played: messagePlayed } as const
 
@@ -195,24 +184,13 @@ const mergersOf = (occurrence: Occurrence, ids: IntakeIds, account: OwnAccount |
   for (const party of [ids.chatParty, ids.senderParty])
     if (party?.mergedContactId !== undefined) merged.set(party.mergedContactId, party)
   return [...merged].map(([mergedContactId, party]) =>
-    draft(
-      contactMerged,
-      {
-        jid: ownDigits(account),
-        contact_id: party.contactId,
-        merged_contact_id: mergedContactId,
-        pn: party.pn ?? null,
-        lid: party.lid ?? null,
-        conversation_id:
-          (party.contactId === ids.chatParty?.contactId ? ids.conversationId : party.conversationId) ?? null,
-        merged_conversation_id: party.mergedConversationId ?? null,
-      },
-      {
-        orderKey: ids.conversationId,
-        occurredAt: occurrence.timestamp * 1000,
-        dedupeKey: `${contactMerged.name} ${mergedContactId}`,
-      },
-    ),
+    eventOfMerger({
+      account,
+      party: { ...party, mergedContactId },
+      conversationId: party.contactId === ids.chatParty?.contactId ? ids.conversationId : party.conversationId,
+      orderKey: ids.conversationId,
+      at: occurrence.timestamp * 1000,
+    }),
   )
 }
 

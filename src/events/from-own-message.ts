@@ -4,8 +4,8 @@ import { messageDeleted } from './catalogue/messages.ts'
 import { pollCreated, pollUpdate, pollVote } from './catalogue/polls.ts'
 import { draft, type EventDraft } from './draft.ts'
 import { eventOfMessageState } from './from-message-state.ts'
-import { type OwnAccount, ownDigits } from './from-occurrence.ts'
 import { chatFieldsOf, personFieldsOf } from './identity.ts'
+import { type OwnAccount, ownDigits } from './own-account.ts'
 
 interface Facts {
   readonly account: OwnAccount | undefined

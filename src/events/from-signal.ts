@@ -21,8 +21,8 @@ import { NEVER } from './catalogue/fields.ts'
 import { mediaRetry } from './catalogue/media.ts'
 import { chatPresence, presenceUpdate } from './catalogue/presence.ts'
 import { draft, type EventDraft } from './draft.ts'
-import { ownDigits } from './from-occurrence.ts'
 import { chatFieldsOf, namesOf, type SignalIdentity } from './identity.ts'
+import { ownDigits } from './own-account.ts'
 
 /** What the supervisor knows beside the signal. */
 export interface ConnectionFacts {

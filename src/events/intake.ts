@@ -2,7 +2,8 @@ import type { Intake, MessageOccurrence, Occurrence } from '../engine/index.ts'
 import { ParleyError } from '../kernel/errors.ts'
 import type { IntakeRecord, IntakeRepository, NewEvent, NewMessage, ReceiptChange } from '../storage/index.ts'
 import type { Events } from './events.ts'
-import { eventsOfOccurrence, type OwnAccount } from './from-occurrence.ts'
+import { eventsOfOccurrence } from './from-occurrence.ts'
+import type { OwnAccount } from './own-account.ts'
 
 interface Dependencies {
   readonly repository: Pick<IntakeRepository, 'commit'>

@@ -3,7 +3,14 @@ import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
 import { newMessageId } from '../kernel/ids.ts'
 import type { Logger } from '../kernel/logger.ts'
-import type { MessageRepository, MessageRow, NewMessage, TimedContent } from '../storage/index.ts'
+import type {
+  MergedParty,
+  MessageRepository,
+  MessageRow,
+  NewEvent,
+  NewMessage,
+  TimedContent,
+} from '../storage/index.ts'
 import type { DeviceSession } from './device-session.ts'
 import type { GroupTimers } from './group-timers.ts'
 import type { SendRequest, SentMessage } from './index.ts'
@@ -33,6 +40,13 @@ export const connectionOf = async (device: DeviceSession): Promise<EngineSession
   return connection
 }
 
+/** Tells that looking up a number showed two contacts to be one. */
+export interface Mergers {
+  /** Called inside the transaction. */
+  eventsOf(deviceId: string, party: MergedParty, conversationId: string): readonly NewEvent[]
+  onEvents(deviceId: string, committed: readonly NewEvent[]): void
+}
+
 /** Sends messages: the id is chosen and the content committed before anything leaves; the outbox does the rest. */
 export class MessageSender {
   readonly #messages: MessageRepository
@@ -44,6 +58,7 @@ export class MessageSender {
   readonly #recipients: Recipients
   readonly #limits: SendLimits
   readonly #groupTimers: GroupTimers
+  readonly #mergers: Mergers
 
   constructor(deps: {
     readonly messages: MessageRepository
@@ -55,6 +70,7 @@ export class MessageSender {
     readonly recipients: Recipients
     readonly limits: SendLimits
     readonly groupTimers: GroupTimers
+    readonly mergers: Mergers
   }) {
     this.#messages = deps.messages
     this.#clock = deps.clock
@@ -65,6 +81,7 @@ export class MessageSender {
     this.#recipients = deps.recipients
     this.#limits = deps.limits
     this.#groupTimers = deps.groupTimers
+    this.#mergers = deps.mergers
   }
 
   async send(device: DeviceSession, request: SendRequest): Promise<SentMessage> {
@@ -187,8 +204,10 @@ export class MessageSender {
     },
   ): Promise<MessageRow> {
     const { messageId, chat, request, content, encoded, timed } = message
-    return this.#messages.accept(
-      device.deviceId,
+    const { deviceId } = device
+    let events: readonly NewEvent[] = []
+    const row = await this.#messages.accept(
+      deviceId,
       {
         chat: chat.jid,
         messageId,
@@ -205,7 +224,13 @@ export class MessageSender {
       },
       chat.party,
       timed,
+      (party, conversationId) => {
+        events = this.#mergers.eventsOf(deviceId, party, conversationId)
+        return events
+      },
     )
+    this.#mergers.onEvents(deviceId, events)
+    return row
   }
 }
 

@@ -14,6 +14,7 @@ import type { NewEvent } from './port/events.ts'
 import type { KnownParty } from './port/identities.ts'
 import type {
   DescribedMessage,
+  EventsOfMerger,
   MessageRepository,
   MessageRow,
   MessageState,
@@ -214,8 +215,9 @@ export class MessageStore implements MessageRepository {
     message: NewMessage,
     chatParty: PartyNames | undefined,
     timed?: TimedContent,
+    eventsOfMerger?: EventsOfMerger,
   ): Promise<MessageRow> {
-    const now = this.#clock.now()
+    const [bulk, now] = [this.#bulk, this.#clock.now()]
     const record = await this.#database.write(function* () {
       if ((yield* lockDevice(deviceId)) === undefined) throw deviceGone()
       const names = chatParty ?? partyOfChat(message.chat)
@@ -234,6 +236,13 @@ export class MessageStore implements MessageRepository {
           ? { ...message, content: timed.content({ ...timer, byDefault: isNew }) }
           : message
       yield* storeMessage(deviceId, conversationId, me?.contact_id, written, now)
+      if (party?.mergedContactId !== undefined && eventsOfMerger)
+        yield* appendEvents(
+          bulk,
+          deviceId,
+          eventsOfMerger({ ...party, mergedContactId: party.mergedContactId }, conversationId),
+          now,
+        )
       const copies = yield* query<MessageRecord>(findCopies, deviceId, messageId, conversationId)
       return copies.find((copy) => copy.from_me)
     }, deviceId)

@@ -163,6 +163,28 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       )
     })
 
+    test('contact.merged: a send looks the number up, and that shows it', async () => {
+      const gil = await stage.whatsapp.person('Gil')
+      await ada.phone.call('POST', '/chat', { chat: gil.lid, action: 'archive' })
+      const byLid = await ada.device.event('chat.archive', { chat: gil.lid })
+      await ada.phone.call('POST', '/chat', { chat: gil.jid, action: 'pin' })
+      const byNumber = await ada.device.event('chat.pin', { chat: gil.jid })
+      const sent = await ada.device.send(gil, 'hello Gil')
+      await gil.message('hello Gil')
+      const merged = await ada.device.event('contact.merged', { pn: gil.jid })
+      assert.deepEqual(
+        [merged.data.contact_id, merged.data.merged_contact_id, merged.data.conversation_id],
+        [byLid.data.contact_id, byNumber.data.contact_id, byLid.data.conversation_id],
+      )
+      assert.equal(merged.data.merged_conversation_id, byNumber.data.conversation_id)
+      const status = await ada.device.event('message.status', { message_id: sent.message_id, status: 'server_ack' })
+      assert.ok(merged.sequence < status.sequence)
+      assert.deepEqual(
+        [status.data.chat_pn, status.data.chat_lid, status.data.contact_id, status.data.conversation_id],
+        [gil.jid, gil.lid, byLid.data.contact_id, byLid.data.conversation_id],
+      )
+    })
+
     test('whatever happens with a person names them both ways, and always as the same contact and conversation', async () => {
       const fay = await stage.whatsapp.person('Fay')
       const start = (await readLog()).at(-1)!.sequence

@@ -156,6 +156,15 @@ export interface TimedContent {
   content(timer: ChatTimer & { readonly byDefault: boolean }): Uint8Array
 }
 
+/** A person who was two contacts until now. */
+export type MergedParty = ResolvedParty & { readonly mergedContactId: string }
+
+/**
+ * Called inside a transaction that found two contacts to be one, must not wait. `conversationId`: where the message that
+ * showed it stands.
+ */
+export type EventsOfMerger = (party: MergedParty, conversationId: string) => readonly NewEvent[]
+
 /** Rule 2: what we send is committed before it leaves. */
 export interface MessageRepository {
   /** Commits an outgoing message as `accepted`; finds or makes its conversation. */
@@ -164,6 +173,7 @@ export interface MessageRepository {
     message: NewMessage,
     chatParty: PartyNames | undefined,
     timed?: TimedContent,
+    eventsOfMerger?: EventsOfMerger,
   ): Promise<MessageRow>
   setContent(deviceId: string, chat: string, messageId: string, content: Uint8Array): Promise<void>
   /** Moves the state forward only (accepted < server_ack < delivered < read < played; failed only from accepted). False when it did not move. */
