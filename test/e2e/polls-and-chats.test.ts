@@ -115,6 +115,15 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       const final = await tally({ Blue: 2 })
       assert.equal(final.total_voters, 2)
       assert.equal(final.options[1].voters.length, 2)
+      await cleo.call('POST', '/vote', { message_id: id, options: [] })
+      await device.event(
+        'poll.vote',
+        (event) => event.data.poll_id === id && String(event.data.selected_options) === '',
+      )
+      const left = await tally({ Blue: 1 })
+      assert.deepEqual([left.total_voters, left.options[1].voters.length], [1, 1])
+      await cleo.call('POST', '/vote', { message_id: id, options: ['Red'] })
+      await tally({ Red: 1, Blue: 1 })
 
       const theirs = (
         await cleo.call<{ message_id: string }>('POST', '/poll', {
