@@ -5,11 +5,14 @@ import type { Route } from './route.ts'
 
 const INTERNAL = 'something went wrong inside the gateway; its log has the details under this X-Request-ID'
 
+/** What a refusal says the limit is. */
+export type BodyLimitName = 'HTTP_BODY_LIMIT_SIZE' | 'a file in JSON: larger ones come by multipart/form-data or url'
+
 /** Codes that Fastify and its plugins throw for what a caller did; anything else of theirs is our fault. */
-const callerFaults = (bodyLimit: number): Readonly<Record<string, () => ParleyError>> => {
+const callerFaults = (bodyLimit: number, limit: BodyLimitName): Readonly<Record<string, () => ParleyError>> => {
   const tooLarge = () =>
-    new ParleyError('too_large', `the body is larger than ${formatSize(bodyLimit)} (${bodyLimit} bytes)`, {
-      data: { limit_bytes: bodyLimit },
+    new ParleyError('too_large', `the body is larger than ${formatSize(bodyLimit)} (${bodyLimit} bytes, ${limit})`, {
+      data: { limit_bytes: bodyLimit, limit },
     })
   const badForm = (why: string) => () => new ParleyError('bad_request', why)
   return {
@@ -31,8 +34,11 @@ const callerFaults = (bodyLimit: number): Readonly<Record<string, () => ParleyEr
 }
 
 /** Turns whatever was thrown into the one error class. What nobody foresaw becomes `internal`, its words kept inside. */
-export const failureReader = (bodyLimit: number): ((thrown: unknown) => ParleyError) => {
-  const faults = callerFaults(bodyLimit)
+export const failureReader = (
+  bodyLimit: number,
+  limit: BodyLimitName = 'HTTP_BODY_LIMIT_SIZE',
+): ((thrown: unknown) => ParleyError) => {
+  const faults = callerFaults(bodyLimit, limit)
   return (thrown) => {
     if (isParleyError(thrown)) {
       return thrown.code === 'internal' ? new ParleyError('internal', INTERNAL, { cause: thrown }) : thrown

@@ -24,6 +24,7 @@ import type { Route } from './route.ts'
 import type { DeviceTokens } from './tokens.ts'
 import { PathMethods } from './unknown-paths.ts'
 import { Upgrades } from './upgrades.ts'
+import { jsonLimitOf } from './uploads.ts'
 
 export interface HttpOptions {
   /** `` or `/api/v1`. */
@@ -66,12 +67,18 @@ export const createHttpServer = async (parts: HttpServerParts): Promise<FastifyI
   const guards = createGuards({ adminSecret: options.adminSecret, access: parts.access, tokens: parts.tokens })
   const paths = new PathMethods(routes, baseUrl)
   const readFailure = failureReader(bodyLimit)
+  const jsonLimit = jsonLimitOf(bodyLimit)
+  const readJsonFailure =
+    jsonLimit === bodyLimit
+      ? readFailure
+      : failureReader(jsonLimit, 'a file in JSON: larger ones come by multipart/form-data or url')
   const live = new LiveConnections({ replier, clock, logger })
   const sockets = new Upgrades(live, routes, baseUrl)
 
   const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     request.notes ??= newNotes()
-    replier.failure(request, reply, request.notes.route, readFailure(error))
+    const read = request.notes.route?.upload && !request.isMultipart?.() ? readJsonFailure : readFailure
+    replier.failure(request, reply, request.notes.route, read(error))
   }
 
   const app = fastify({
@@ -135,6 +142,8 @@ export const createHttpServer = async (parts: HttpServerParts): Promise<FastifyI
         url,
         onRequest: enter,
         handler: handle,
+        // forms are written to disk and counted there
+        ...(route.upload ? { bodyLimit: jsonLimit } : {}),
       })
     }
   }

@@ -24,6 +24,13 @@ export const checkLength = (header: string | undefined, bodyLimit: number, rule:
   if (rule && length > rule.maxBytes + FORM_BYTES) throw fileTooLarge(rule)
 }
 
+/** JSON lies in memory as a whole, and a file in it a third longer than it is: large ones come by multipart or URL. */
+const JSON_FILE_BYTES = 20 * 1024 * 1024
+const JSON_BYTES = Math.ceil((JSON_FILE_BYTES * 4) / 3) + 128 * 1024
+
+/** Most bytes of a body that is no form, for a route that takes files. */
+export const jsonLimitOf = (bodyLimit: number): number => Math.min(bodyLimit, JSON_BYTES)
+
 /** Writes a file of a form to disk while it comes in. @throws too_large, bad_request */
 export const spool = async (
   part: MultipartFile,

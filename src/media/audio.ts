@@ -1,7 +1,7 @@
 import { ParleyError } from '../kernel/errors.ts'
 import { LONGEST_SECONDS, WAVEFORM_VALUES } from './limits.ts'
 import type { Prepared } from './prepared.ts'
-import { formatOf, inputArgs, probe, unreadable } from './probe.ts'
+import { assertWhole, formatOf, inputArgs, isEndless, probe, unreadable } from './probe.ts'
 import type { Workspace } from './temp-files.ts'
 import type { Tools } from './tools.ts'
 
@@ -32,8 +32,10 @@ export const prepareAudio = async (tools: Tools, path: string, mimetype: string)
   const type =
     mimetype === 'audio/ogg' || mimetype === 'audio/opus' ? VOICE_NOTE_TYPE : mimetype.replace(/^video/, 'audio')
   if (!(await tools.has('ffprobe'))) return { path, mimetype: type }
-  const { audio, duration } = await probe(tools, path, formatOf(mimetype)!)
+  const format = formatOf(mimetype)!
+  const { audio, duration } = await probe(tools, path, format)
   if (!audio) throw noSound()
+  if (await tools.has('ffmpeg')) await assertWhole(tools, path, format)
   return { path, mimetype: type, ...(duration === undefined ? {} : { seconds: wholeSeconds(duration) }) }
 }
 
@@ -50,7 +52,7 @@ export const prepareVoiceNote = async (
   const target = work.path('voice.ogg')
   const encoded = await tools.run('ffmpeg', [
     ...QUIET,
-    '-xerror',
+    ...((await isEndless(path, format)) ? [] : ['-xerror']),
     ...inputArgs(path, format),
     ...['-map', 'a:0', '-map_metadata', '-1', '-vn', '-ac', '1', '-ar', '48000', '-t', String(LONGEST_SECONDS)],
     ...['-c:a', 'libopus', '-b:a', '32k', '-application', 'voip', '-threads', '2', '-f', 'ogg', `file:${target}`],

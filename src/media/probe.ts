@@ -1,3 +1,4 @@
+import { open } from 'node:fs/promises'
 import { ParleyError } from '../kernel/errors.ts'
 import { LONGEST_SECONDS, MOST_FRAME_PIXELS } from './limits.ts'
 import type { Tools } from './tools.ts'
@@ -86,6 +87,37 @@ export const probe = async (tools: Tools, path: string, format: string): Promise
     video: picture && { ...sizeOf(picture), codec: picture.codec_name ?? '' },
     audio: sound && { codec: sound.codec_name ?? '' },
   }
+}
+
+/**
+ * A WAV that was written while it came into being says that it goes on for ever: in its first size, which nobody went back
+ * to set (speech synthesis sends such). ffmpeg takes its end for damage.
+ */
+export const isEndless = async (path: string, format: string): Promise<boolean> => {
+  if (format !== 'wav') return false
+  await using file = await open(path, 'r')
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(8), 0, 8, 0)
+  const size = bytesRead === 8 ? buffer.readUInt32LE(4) : 0
+  return size === 0 || size > 0x7fff_0000
+}
+
+/** What demuxers say of a file whose end is missing, in old versions of ffmpeg and new ones. */
+const CUT_SHORT = /corrupt input packet|ended prematurely|partial file|read error|input\/output error/i
+
+/**
+ * Reads a film or a sound through once, without decoding it. Only forms that say how much is to come can be found out:
+ * MP4 and its kin, Matroska, WAV, AMR; not MP3, say, which can be cut anywhere and is whole.
+ * @throws bad_request when its end is missing
+ */
+export const assertWhole = async (tools: Tools, path: string, format: string): Promise<void> => {
+  if (await isEndless(path, format)) return
+  const copied = ['-map', '0:v?', '-map', '0:a?', '-c', 'copy', '-f', 'null', '-']
+  const { complaint } = await tools.run('ffmpeg', [
+    ...['-nostdin', '-hide_banner', '-v', 'error', '-xerror'],
+    ...inputArgs(path, format),
+    ...copied,
+  ])
+  if (CUT_SHORT.test(complaint)) throw unreadable('ends too early')
 }
 
 /** As it is shown: phones film upright by a note that says to turn it. */

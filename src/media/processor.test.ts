@@ -80,6 +80,39 @@ test('damaged films and sounds are refused', async () => {
   )
 })
 
+test('what ends too early is refused where its form says how much is to come', async () => {
+  for (const name of ['whole.mp4', 'whole.mkv', 'whole.wav', 'whole.m4a']) {
+    const bytes = /mp4|mkv/.test(name) ? await samples.film(name, 3) : await samples.tone(name, 3)
+    const kind = /mp4|mkv/.test(name) ? 'video' : 'audio'
+    await prepare(make(), kind, name)
+    writeFileSync(samples.path(`cut-${name}`), bytes.subarray(0, Math.floor(bytes.length * 0.7)))
+    await assert.rejects(prepare(make(), kind, `cut-${name}`), (error) => isParleyError(error, 'bad_request'), name)
+  }
+  await assert.rejects(prepare(make(), 'sticker', 'cut-whole.mp4'), (error) => isParleyError(error, 'bad_request'))
+})
+
+test('a WAV whose length was never written down is whole, as speech synthesis sends it', async () => {
+  const wav = await samples.tone('spoken.wav', 2)
+  wav.writeUInt32LE(0xffffffff, 4)
+  wav.writeUInt32LE(0xffffffff, wav.indexOf('data') + 4)
+  writeFileSync(samples.path('spoken.wav'), wav)
+  assert.deepEqual((await prepare(make(), 'audio', 'spoken.wav')).bytes, wav)
+  const note = await prepare(make(), 'audio', 'spoken.wav', { voiceNote: true })
+  assert.deepEqual([note.mimetype, note.seconds], ['audio/ogg; codecs=opus', 2])
+})
+
+test('what is small and becomes endless is refused', async () => {
+  await samples.make('hum.mp3', '-f', 'lavfi', '-i', 'sine=frequency=100:duration=20', '-ar', '8000', '-b:a', '8k')
+  await samples.make('night.mp3', '-stream_loop', '900', '-i', samples.path('hum.mp3'), '-c', 'copy')
+  for (const voiceNote of [false, true])
+    await assert.rejects(prepare(make(), 'audio', 'night.mp3', { voiceNote }), /longer than 4 hours/)
+  await samples.make('many.gif', '-f', 'lavfi', '-i', 'testsrc=size=1500x1500:rate=10:duration=5')
+  await assert.rejects(prepare(make(), 'sticker', 'many.gif'), /more than 100000000 pixels/)
+  await samples.make('vast.mp4', '-f', 'lavfi', '-i', 'color=size=8200x4400:duration=0.1:rate=10', '-c:v', 'mjpeg')
+  for (const kind of ['video', 'sticker'] as const)
+    await assert.rejects(prepare(make(), kind, 'vast.mp4'), /pixels are too many/)
+})
+
 test('a playlist that names other files is no film', async () => {
   writeFileSync(samples.path('list.m3u8'), '#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n')
   writeFileSync(samples.path('list.txt'), "ffconcat version 1.0\nfile 'flat.mp4'\n")

@@ -4,7 +4,7 @@ import { ParleyError } from '../kernel/errors.ts'
 import { IMAGE_TYPES, imageError, loadSharp } from './images.ts'
 import { LONGEST_STICKER_SECONDS, MOVING_STICKER_BYTES, STICKER_BYTES, STICKER_SIDE } from './limits.ts'
 import type { Prepared } from './prepared.ts'
-import { formatOf, inputArgs, probe, unreadable } from './probe.ts'
+import { assertWhole, formatOf, inputArgs, probe, unreadable } from './probe.ts'
 import type { Workspace } from './temp-files.ts'
 import type { Tools } from './tools.ts'
 import { VIDEO_TYPES } from './video.ts'
@@ -51,7 +51,8 @@ const fromPicture = async (path: string, mimetype: string): Promise<Buffer> => {
       await open(path, { animated: true }).stats()
       return original
     }
-    return smallest(limit, (quality) =>
+    // awaited here: what sharp complains about must not get past the `catch`
+    return await smallest(limit, (quality) =>
       open(path, { animated: pages > 1 })
         .autoOrient()
         .resize({ width: STICKER_SIDE, height: STICKER_SIDE, fit: 'contain', background: CLEAR })
@@ -71,6 +72,7 @@ const fromClip = async (tools: Tools, path: string, mimetype: string, work: Work
     throw new ParleyError('bad_request', `file: a sticker moves for at most ${LONGEST_STICKER_SECONDS} seconds`, {
       field: 'file',
     })
+  await assertWhole(tools, path, format)
   const side = STICKER_SIDE
   const filter = [
     `fps=${FRAMES_A_SECOND}`,

@@ -1,7 +1,7 @@
 import { ParleyError } from '../kernel/errors.ts'
 import { THUMBNAIL_WIDTH } from './limits.ts'
 import type { Prepared } from './prepared.ts'
-import { formatOf, inputArgs, probe, unreadable } from './probe.ts'
+import { assertWhole, formatOf, inputArgs, probe, unreadable } from './probe.ts'
 import type { Tools } from './tools.ts'
 
 export const VIDEO_TYPES: readonly string[] = [
@@ -24,6 +24,7 @@ export const prepareVideo = async (tools: Tools, path: string, mimetype: string)
   const { video, duration } = await probe(tools, path, format)
   if (!video || video.width === 0)
     throw new ParleyError('unsupported_media_type', 'file: has no moving picture in it', { field: 'file' })
+  await assertWhole(tools, path, format)
   // the first frame is often black
   const jpegThumbnail =
     (await frameAt(tools, path, format, Math.min(1, (duration ?? 0) / 2))) ?? (await frameAt(tools, path, format, 0))

@@ -10,7 +10,7 @@ const sourceFields = {
   url: Type.Optional(
     Type.String({ minLength: 1, maxLength: 2048, description: 'JSON only: where to fetch the file, http or https' }),
   ),
-  base64: Type.Optional(Type.String({ minLength: 1, description: 'JSON only: the file itself' })),
+  base64: Type.Optional(Type.String({ minLength: 1, description: 'JSON only: the file itself, up to 20M' })),
 }
 
 const commonFields = {
@@ -97,10 +97,10 @@ export const cleanFileName = (given: string | undefined): string | undefined => 
   return [...clean].slice(0, 255).join('')
 }
 
-/** @throws bad_request */
+/** Lines end as they do on phones, whatever a form made of them. @throws bad_request */
 export const readCaption = (given: string | undefined): string | undefined => {
   if (given === undefined || given === '') return undefined
   if (Buffer.byteLength(given) > MOST_CAPTION_BYTES)
     throw new ParleyError('bad_request', `caption: must have at most ${MOST_CAPTION_BYTES} bytes`, { field: 'caption' })
-  return given
+  return given.replace(/\r\n?/g, '\n')
 }

@@ -63,7 +63,7 @@ const sender = (deps: SendMediaDeps) => async (sending: Sending) => {
   const { deviceId, kind, source, body, messageId, more } = sending
   const chat = parseChat(sending.chatJid, 'chat_jid')
   await using work = await deps.temp.workspace()
-  const file = await receive(source, deps.fetcher, work, MOST_BYTES[kind])
+  const file = await receive(source, deps.fetcher, work, { maxBytes: MOST_BYTES[kind], what: WORD_FOR[kind] })
   const { path, ...facts } = await deps.processor.prepare(kind, file, work, sending.prepare)
   const typing = readFlag(body.typing_simulation)
   const presence = readFlag(body.presence_simulation)

@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import { stat, writeFile } from 'node:fs/promises'
-import type { UploadedFile } from '../../http/route.ts'
-import { ParleyError } from '../../kernel/errors.ts'
+import type { UploadedFile, UploadRule } from '../../http/route.ts'
+import { isParleyError, ParleyError } from '../../kernel/errors.ts'
 import { formatSize } from '../../kernel/sizes.ts'
 import type { Workspace } from '../../media/temp-files.ts'
 import type { Fetcher } from '../../webhooks/fetcher.ts'
@@ -30,23 +30,23 @@ export const receive = async (
   { file, url, base64 }: FileSource,
   fetcher: Pick<Fetcher, 'get'>,
   work: Workspace,
-  maxBytes: number,
+  { maxBytes, what }: UploadRule,
 ): Promise<ReceivedFile> => {
   if ([file, url, base64].filter((source) => source !== undefined).length > 1)
     throw new ParleyError('bad_request', 'file: give one of file, url and base64', { field: 'file' })
   if (file) return file
   if (url !== undefined) {
     const path = work.path('fetched')
-    const found = await fetcher.get({ url, field: 'url', maxBytes, timeoutMs: FETCH_MS }, createWriteStream(path))
+    const found = await fetcher
+      .get({ url, field: 'url', maxBytes, timeoutMs: FETCH_MS }, createWriteStream(path))
+      .catch((error: unknown) => {
+        throw isParleyError(error, 'too_large') ? tooLarge('url', what, maxBytes) : error
+      })
     return { path, size: (await stat(path)).size, fileName: nameIn(found.url) }
   }
   if (base64 !== undefined) {
     const bytes = decodeBase64(base64.replace(DATA_URL, ''), 'base64')
-    if (bytes.length > maxBytes)
-      throw new ParleyError('too_large', `base64: the file may have at most ${formatSize(maxBytes)}`, {
-        field: 'base64',
-        data: { limit_bytes: maxBytes },
-      })
+    if (bytes.length > maxBytes) throw tooLarge('base64', what, maxBytes)
     const path = work.path('decoded')
     await writeFile(path, bytes)
     return { path, size: bytes.length, fileName: undefined }
@@ -61,6 +61,12 @@ export const decodeBase64 = (given: string, field: string): Buffer => {
     throw new ParleyError('bad_request', `${field}: is not base64`, { field })
   return Buffer.from(text, 'base64')
 }
+
+const tooLarge = (field: string, what: string, limit: number): ParleyError =>
+  new ParleyError('too_large', `${field}: ${what} may have at most ${formatSize(limit)} (${limit} bytes)`, {
+    field,
+    data: { limit_bytes: limit, limit: what },
+  })
 
 const nameIn = ({ pathname }: URL): string | undefined => {
   const last = pathname.split('/').at(-1)!
