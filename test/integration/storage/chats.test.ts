@@ -314,6 +314,57 @@ onEachDatabase((database) => {
     assert.equal((await chats.find(deviceId, ADA))!.disappearing, 86_400)
   })
 
+  test('timers: the newest counts, and what is sent is written under it', async () => {
+    const { chats, messages } = database.storage
+    const deviceId = await database.addDevice()
+    const timerOf = async (chat: string) => (await chats.find(deviceId, chat))?.disappearing
+    const set = (chat: string, seconds: number, setAt: number) =>
+      take(deviceId, { chat, ...(chat === ADA ? { chatParty: ada } : {}), timer: { seconds, setAt } })
+    const accept = async (chat: string, messageId: string, ofNewChats?: { seconds: number; setAt: number }) => {
+      const row = await messages.accept(
+        deviceId,
+        message({ chat, messageId, sender: '4900@s.whatsapp.net', fromMe: true, state: 'accepted' }),
+        undefined,
+        { ofNewChats, content: (timer) => Buffer.from(JSON.stringify(timer)) },
+      )
+      return Buffer.from(row.content!).toString()
+    }
+    assert.equal(await accept(ADA, 'M1'), 'hello')
+    assert.equal(await timerOf(ADA), undefined)
+    // the default is for chats that begin with the message
+    assert.equal(await accept(ADA, 'M2', { seconds: 7, setAt: 1 }), 'hello')
+    await set(ADA, 60, 0)
+    assert.equal(await timerOf(ADA), 60)
+    await set(ADA, 100, 50)
+    await set(ADA, 200, 49)
+    await set(ADA, 300, 0)
+    assert.equal(await timerOf(ADA_LID), 100)
+    assert.deepEqual(JSON.parse(await accept(ADA, 'M3')), { seconds: 100, setAt: 50, byDefault: false })
+    await set(ADA, 0, 50)
+    assert.deepEqual([await timerOf(ADA), await accept(ADA, 'M4')], [0, 'hello'])
+    const begun = JSON.parse(await accept(BOB, 'M5', { seconds: 7, setAt: 1 }))
+    assert.deepEqual([begun, await timerOf(BOB)], [{ seconds: 7, setAt: 1, byDefault: true }, 7])
+    assert.equal(await accept(GROUP, 'M6', { seconds: 7, setAt: 1 }), 'hello')
+    await chats.setTimer(deviceId, GROUP, { seconds: 9, setAt: 0 })
+    assert.deepEqual(JSON.parse(await accept(GROUP, 'M7')), { seconds: 9, setAt: 0, byDefault: false })
+    // ours counts once WhatsApp has it
+    const timer = { seconds: 11, setAt: 60 }
+    const change = act(
+      { kind: 'timer', target: { messageId: 'M8', fromMe: true }, timer, at: 60_000 },
+      { chat: ADA, messageId: 'M8', sender: '4900@s.whatsapp.net', fromMe: true, type: 'protocol', state: 'accepted' },
+    )
+    await messages.accept(deviceId, message(change), undefined)
+    assert.equal(await timerOf(ADA), 0)
+    await messages.advance(deviceId, ADA, 'M8', 'server_ack')
+    assert.equal(await timerOf(ADA), 11)
+    assert.ok(!ids(await history(deviceId, ADA)).includes('M8'))
+    // two names turn out to be one person's: the newer timer stays
+    const lid = '2002@lid'
+    await chats.setTimer(deviceId, lid, { seconds: 13, setAt: 70 })
+    await take(deviceId, { chat: BOB, chatParty: { pn: BOB, lid } })
+    assert.deepEqual([await timerOf(BOB), await timerOf(lid)], [13, 13])
+  })
+
   test('star, delete for me, clear and delete', async () => {
     const deviceId = await database.addDevice()
     const { chats } = database.storage
