@@ -1,7 +1,7 @@
 import { type Backoff, backoffDelay } from '../kernel/backoff.ts'
 import type { DeliveryResult, DeliveryRow } from '../storage/index.ts'
 import type { Answer } from './client.ts'
-import type { Subscription } from './subscriptions.ts'
+import { type Secrets, withoutCredentials } from './redact.ts'
 
 /** What an answer says about the delivery and about the endpoint. */
 export type Verdict =
@@ -46,7 +46,7 @@ export const ownDelayMs = (attempts: number, policy: RetryPolicy): number =>
 
 interface Judged {
   readonly delivery: DeliveryRow
-  readonly subscription: Pick<Subscription, 'secret' | 'headers'>
+  readonly subscription: Secrets
   readonly answer: Answer
   readonly now: number
   /** For `down`: when the endpoint may be tried again. */
@@ -94,7 +94,7 @@ export const tooOld = (delivery: DeliveryRow): DeliveryResult => ({
 })
 
 /** What an answer that is no success says, on one line; never with the webhook's credentials. */
-export const describeAnswer = (answer: Answer, subscription: Pick<Subscription, 'secret' | 'headers'>): string =>
+export const describeAnswer = (answer: Answer, subscription: Secrets): string =>
   withoutCredentials(describe(answer), subscription)
 
 const describe = (answer: Answer): string => {
@@ -105,9 +105,3 @@ const describe = (answer: Answer): string => {
   const excerpt = answer.excerpt.replace(/[\x00-\x1f\x7f\ufffd]+/g, ' ').trim()
   return excerpt === '' ? what : `${what}: ${excerpt}`
 }
-
-/** An endpoint that echoes its request must not carry the secrets into the log. */
-const withoutCredentials = (text: string, { secret, headers }: Pick<Subscription, 'secret' | 'headers'>): string =>
-  [secret, ...Object.values(headers)]
-    .filter((value) => value.length >= 4)
-    .reduce((cleaned, value) => cleaned.replaceAll(value, '***'), text)

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import type { WebhookInbox } from '../support/e2e/inbox.ts'
 import { type Linked, Stage } from '../support/e2e/stage.ts'
@@ -125,6 +127,39 @@ describe('webhooks fed by real events', () => {
     assert.deepEqual((await device.ok('GET', `/webhooks/${other.id}/logs`)).data.logs, [])
     await device.ok('PATCH', `/webhooks/${one.id}`, { active: false })
     await device.refused(409, 'POST', `/webhooks/${one.id}/test`)
+  })
+
+  test('a receiver that repeats its request puts no credential into logs, dead letters or replies', async () => {
+    const device = await stage.newDevice()
+    let heard = ''
+    const echo = createServer((request, response) => {
+      heard = `${request.url} ${JSON.stringify(request.headers)}`
+      // long, so that the kept part ends within the last one
+      response.writeHead(410).end(`${heard} ${'.'.repeat(985 - heard.length)} ${request.headers['x-key']}`)
+    })
+    await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve))
+    const credentials = ['hush-hush-token', 'open sesame', 'the-key-of-the-tenant-that-is-long', 'a secret of the echo']
+    const { data: made } = await device.ok('POST', '/webhooks', {
+      url: `http://127.0.0.1:${(echo.address() as AddressInfo).port}/hook?token=${credentials[0]}`,
+      secret: credentials[3],
+      headers: {
+        Authorization: `Basic ${Buffer.from(`me:${credentials[1]}`).toString('base64')}`,
+        'X-Key': `Key ${credentials[2]}`,
+      },
+    })
+    await device.ok('POST', `/webhooks/${made.id}/test`)
+    const letter = await until('it is given up', async () => {
+      return (await device.ok('GET', `/webhooks/${made.id}/dead-letters`)).data.dead_letters[0]
+    })
+    echo.close()
+    assert.ok(heard.includes(credentials[2]!) && heard.length < 900)
+    assert.match(letter.last_error, /^HTTP 410: /)
+    const replies = await Promise.all(
+      ['', '/logs', '/dead-letters', '/stats'].map((rest) => device.ok('GET', `/webhooks/${made.id}${rest}`)),
+    )
+    for (const text of [...replies.slice(1).map((reply) => reply.text), ...stage.log])
+      for (const credential of [...credentials, 'the-key-of', Buffer.from(`me:${credentials[1]}`).toString('base64')])
+        assert.ok(!text.includes(credential), `${credential} in ${text}`)
   })
 
   test('a received text goes to whoever wants it: headers, both signatures, envelope', async () => {

@@ -33,6 +33,18 @@ print(json.dumps([verify(c["secret"], c["header"], base64.b64decode(c["body"]), 
 echo json_encode(array_map(fn($c) => verify($c['secret'], $c['header'], base64_decode($c['body']), $c['now']),
   json_decode(file_get_contents('php://stdin'), true)));`,
   },
+  perl: {
+    command: 'perl',
+    file: 'recipe.pl',
+    driver: `
+use JSON::PP;
+use MIME::Base64;
+use Encode;
+my $cases = JSON::PP->new->utf8->decode(do { local $/; <STDIN> });
+print JSON::PP->new->encode([map {
+  verify(Encode::encode('UTF-8', $_->{secret}), $_->{header}, decode_base64($_->{body}), $_->{now}) ? JSON::PP::true : JSON::PP::false
+} @$cases]);`,
+  },
 } as const
 
 const now = 1_795_348_800
