@@ -90,7 +90,9 @@ export interface EngineSession extends AsyncDisposable {
   send(message: SendMessage): Promise<SendOutcome>
   /** Whether a phone number (digits) has an account, and under which JIDs. @throws whatsapp_timeout, not_connected */
   lookUpPhone(phone: string): Promise<{ readonly jid: string; readonly lid: string | undefined } | undefined>
+  /** @throws conflict (the phone has not told the account's name, which goes with it), not_connected */
   sendPresence(state: 'available' | 'unavailable'): Promise<void>
+  /** @throws not_connected */
   sendChatState(chat: string, state: 'composing' | 'recording' | 'paused'): Promise<void>
   /** Marks messages as read: sends the read receipts. */
   markRead(chat: string, sender: string | undefined, messageIds: readonly string[]): Promise<void>
@@ -103,12 +105,12 @@ export interface EngineSession extends AsyncDisposable {
   subscribePresence(jid: string): Promise<void>
   /** Seconds after which messages of new chats disappear; 0 = off. */
   setDefaultDisappearing(seconds: number): Promise<void>
-  /** The same for a group; only admins may in some. @throws forbidden, not_found, whatsapp_refused */
-  setGroupDisappearing(group: string, seconds: number): Promise<void>
   /** The same as it is set now, on whichever device; undefined = not known yet. */
   readonly defaultTimer: ChatTimer | undefined
   /** After how long messages of a group disappear. @throws forbidden, not_found, whatsapp_timeout, whatsapp_refused */
   groupTimer(group: string): Promise<number>
+  /** The same for a group; only admins may in some. @throws forbidden, not_found, whatsapp_refused */
+  setGroupDisappearing(group: string, seconds: number): Promise<void>
   /** What we are in a group; undefined when not a member. @throws whatsapp_timeout, whatsapp_refused */
   roleIn(group: string): Promise<'member' | 'admin' | undefined>
   /** Files: see `media.ts`. */

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { Phone } from '../support/e2e/phone.ts'
 import { type Linked, Stage } from '../support/e2e/stage.ts'
+import { until } from '../support/e2e/until.ts'
+import { Samples } from '../support/media/samples.ts'
 
 describe('how a device behaves as configured', () => {
   let stage: Stage
@@ -74,6 +76,46 @@ describe('how a device behaves as configured', () => {
     for (let i = 0; i < 2; i++) await other.device.ok('POST', `/chats/${cleo.number}/documents`, file)
     assert.equal(await uploads(), before + 2)
     await other.device.refused(429, 'POST', `/chats/${cleo.number}/documents`, file)
+  })
+
+  test('presence and typing are shown where the configuration says so, and recording before a voice note', async () => {
+    await stage.restart({ WHATSAPP_AUTO_PRESENCE_ENABLED: 'true', WHATSAPP_RATE_LIMIT_ENABLED: 'false' })
+    await ada.device.untilConnected()
+    using samples = new Samples()
+    const base64 = (await samples.tone('note.wav', 1)).toString('base64')
+    const dan = await stage.whatsapp.person('Dan')
+    const states = async () =>
+      (await dan.call<{ presences: { state: string; from: string }[] }>('GET', '/presences')).presences
+        .filter(({ from }) => from === ada.phone.number)
+        .map(({ state }) => state)
+    // Ada's phone is online itself, which would hide what her companion does
+    await ada.phone.setOnline(false)
+    await dan.call('POST', '/watch', { to: ada.phone.number })
+    await until('the first presence', async () => (await states()).length === 1)
+    const shows = async (...wanted: readonly string[]) => {
+      await until(`Dan sees ${wanted}`, async () => (await states()).join().endsWith(wanted.join()))
+      return (await states()).length
+    }
+    await ada.device.send(dan, 'as configured')
+    let count = await shows('available', 'composing', 'paused', 'unavailable')
+    await ada.device.ok('POST', `/chats/${dan.number}/audio`, { base64, voice_note: true })
+    count = await shows('available', 'recording', 'paused', 'unavailable')
+    await ada.device.send(dan, 'not typed', { typing_simulation: false })
+    count = await shows('paused', 'unavailable', 'available', 'unavailable')
+    const quiet = await ada.device.send(dan, 'in silence', { presence_simulation: false })
+    // who reacts types nothing
+    await ada.device.ok('POST', `/messages/${quiet.message_id}/reaction`, { chat_jid: dan.jid, emoji: '👍' })
+    await dan.message('👍')
+    await stage.restart({
+      WHATSAPP_AUTO_PRESENCE_ENABLED: 'true',
+      WHATSAPP_AUTO_TYPING_ENABLED: 'false',
+      WHATSAPP_RATE_LIMIT_ENABLED: 'false',
+    })
+    await ada.device.untilConnected()
+    await ada.device.send(dan, 'typing is off')
+    await dan.message('typing is off')
+    await until('presence only', async () => (await states()).length === count + 2)
+    assert.deepEqual((await states()).slice(-2), ['available', 'unavailable'])
   })
 })
 

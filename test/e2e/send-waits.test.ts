@@ -145,6 +145,24 @@ describe('sends that wait, and what they keep from nobody', () => {
     })
   })
 
+  test('availability needs the name of the account, which the phone tells after linking', async () => {
+    const fay = await stage.whatsapp.person('Fay')
+    const device = await stage.newDevice('unnamed')
+    await fay.scan(await device.qr())
+    await fay.setOnline(false)
+    await device.untilConnected()
+    const early = await device.refused(409, 'POST', '/presence/status', { status: 'available' })
+    assert.equal(early.data.error_code, 'conflict')
+    // without it nothing is shown, and the message goes out all the same
+    await device.ok('POST', messagesTo(cleo), { text: 'unnamed', ...SLOWLY })
+    await cleo.message('unnamed')
+    await fay.setOnline(true)
+    await until('the name is known', async () => {
+      const { status } = await device.call('POST', '/presence/status', { body: { status: 'available' } })
+      return status === 200
+    })
+  })
+
   test('a text that was sent more than 15 minutes ago is not edited any more', async () => {
     const sent = await ada.device.send(cleo, 'set in stone')
     await stage.stop()

@@ -172,13 +172,16 @@ export class BaileysSession implements EngineSession {
 
   async sendPresence(state: 'available' | 'unavailable'): Promise<void> {
     this.#assertOpen()
-    await this.#sock.sendPresenceUpdate(state)
+    // Baileys sends nothing then, and says nothing
+    if (!this.#auth.creds.me?.name)
+      throw new ParleyError('conflict', "the phone has not told the account's name yet; try again in a moment")
+    await this.#quickly(() => this.#sock.sendPresenceUpdate(state), 'showing presence')
     this.#incoming.setActive(state === 'available')
   }
 
   async sendChatState(chat: string, state: 'composing' | 'recording' | 'paused'): Promise<void> {
     this.#assertOpen()
-    await this.#sock.sendPresenceUpdate(state, chat)
+    await this.#quickly(() => this.#sock.sendPresenceUpdate(state, chat), 'showing typing')
   }
 
   async markRead(chat: string, sender: string | undefined, messageIds: readonly string[]): Promise<void> {
@@ -203,7 +206,7 @@ export class BaileysSession implements EngineSession {
 
   async subscribePresence(jid: string): Promise<void> {
     this.#assertOpen()
-    await this.#sock.presenceSubscribe(jid)
+    await this.#quickly(() => this.#sock.presenceSubscribe(jid), 'watching presence')
   }
 
   async setDefaultDisappearing(seconds: number): Promise<void> {
@@ -268,6 +271,15 @@ export class BaileysSession implements EngineSession {
     await this.#auth.settled().catch((error: unknown) => {
       this.#logger.warn({ reason: messageOf(error) }, 'a key write was lost at the end of a session')
     })
+  }
+
+  /** What has no answer, only a socket that may be gone. */
+  async #quickly(send: () => Promise<unknown>, doing: string): Promise<void> {
+    try {
+      await send()
+    } catch (error) {
+      throw toEngineError(error, doing)
+    }
   }
 
   #assertOpen(): void {

@@ -52,7 +52,10 @@ export const presenceRoutes = ({ sessions }: PresenceDeps): Route[] => [
     description: 'While online the phone shows no notifications of its own.',
     body: Type.Object({ status: Type.Enum(['available', 'unavailable']) }),
     bodyExample: { status: 'available' },
-    errors: CONNECTION_ERRORS,
+    errors: [
+      ...CONNECTION_ERRORS,
+      { code: 'conflict', when: "right after linking: the phone has not told the account's name yet" },
+    ],
     handler: async ({ auth, body }) => {
       const connection = await sessions.connection(auth.device.deviceId)
       await connection.sendPresence(body.status)
