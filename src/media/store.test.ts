@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { until } from '../../test/support/e2e/until.ts'
 import { FakeClock } from '../../test/support/fake-clock.ts'
 import type { Logger } from '../kernel/logger.ts'
 import { MediaStore } from './store.ts'
@@ -55,9 +56,35 @@ test('above the cap what was used longest ago goes first', async () => {
     await Promise.all(['a', 'b', 'c', 'd'].map(async (letter) => (await read(store, letter)) !== undefined)),
     [true, false, true, true],
   )
+  const onDisk = () => readdirSync(join(home, 'small'), { recursive: true }).filter((path) => path.length > 60).length
+  assert.equal(onDisk(), 4)
+  await clock.advance(5_000)
+  await until('the file that had to go is gone', () => onDisk() === 3)
   await put(store, 'e', 200)
   assert.equal((await read(store, 'e'))?.length, 200, 'a file that is larger than all is kept until the next')
   assert.equal(await read(store, 'a'), undefined)
+})
+
+test('a file that had to go can still be opened by whoever was just told of it, and may come back', async () => {
+  const store = open('late', 50)
+  const first = await put(store, 'a', 30)
+  await put(store, 'b', 30)
+  assert.equal(await store.get(name('a')), undefined)
+  assert.equal(Buffer.concat(await first.read().toArray()).length, 30)
+  await put(store, 'a', 30)
+  await clock.advance(10_000)
+  assert.equal(await read(store, 'a'), 'a'.repeat(30))
+  await until('the other is gone', () => !existsSync(join(home, 'late', 'bb', name('b'))))
+})
+
+test('a file that nobody is to see any more is gone at once', async () => {
+  const store = open('revoked', 50)
+  const { path } = await put(store, 'a', 30)
+  await store.remove(name('a'))
+  await store.remove(name('b'))
+  assert.deepEqual([existsSync(path), await store.get(name('a'))], [false, undefined])
+  await put(store, 'b', 50)
+  assert.equal((await read(store, 'b'))?.length, 50)
 })
 
 test('a file that somebody has deleted is not there', async () => {

@@ -6,7 +6,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { messageOf } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 
-/** A file in the store, opened: it can be read although it may be evicted meanwhile. */
+/** A file in the store: it can be opened although it has to go meanwhile, and read to its end once it is open. */
 export interface StoredFile {
   readonly path: string
   readonly size: number
@@ -18,6 +18,8 @@ interface Entry {
   usedAt: number
 }
 
+/** How long a file that had to go stays on the disk. */
+const LINGER_MS = 5_000
 const IDENTITY = /^[0-9a-f]{64}$/
 
 /**
@@ -98,8 +100,17 @@ export class MediaStore {
       if (identity === keep) continue
       entries.delete(identity)
       this.#bytes -= size
-      await rm(this.#pathOf(identity), { force: true })
+      // whoever has just been told of it is about to open it
+      this.#clock.after(LINGER_MS, () => this.#clear(entries, identity))
     }
+  }
+
+  #clear(entries: Map<string, Entry>, identity: string): void {
+    // it may have come back meanwhile
+    if (entries.has(identity)) return
+    rm(this.#pathOf(identity), { force: true }).catch((error: unknown) => {
+      this.#logger.warn({ reason: messageOf(error) }, 'a file that had to go is still there')
+    })
   }
 
   /** What earlier runs left: read once, when it is first needed. */

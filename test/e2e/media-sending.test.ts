@@ -307,6 +307,19 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       assert.equal((await seen(answer)).media.sha256, hex(files.get('documents')!))
     })
 
+    test('a file that cannot be uploaded is not sent, and not kept', async () => {
+      const before = (await ben.messages()).length
+      await stage.whatsapp.process.call('POST', '/sandbox/media/expire', { tokens: true, direct_path: '/none' })
+      await stage.whatsapp.fault({ kind: 'fail_iq', xmlns: 'w:m', code: 500, phone: ada.phone.number, times: 9 })
+      const refused = await post('documents', form(files.get('documents')!, 'a'))
+      assert.equal(refused.status, 502, refused.text)
+      await stage.whatsapp.clearFaults()
+      await until('no temporary file is left', () => leftovers().length === 0)
+      const answer = await post('documents', form(files.get('documents')!, 'a'))
+      assert.equal((await seen(answer)).media.sha256, hex(files.get('documents')!))
+      assert.equal((await ben.messages()).length, before + 1)
+    })
+
     test('pictures stay as they are where nothing is to be done to them', async () => {
       await stage.restart({ WHATSAPP_MEDIA_IMAGE_COMPRESSION: 'false', WHATSAPP_MEDIA_IMAGE_CONVERT_WEBP: 'false' })
       await ada.device.untilConnected()

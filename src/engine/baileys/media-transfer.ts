@@ -13,6 +13,7 @@ import type { AuthStore } from './auth-store.ts'
 import { toEngineError } from './engine-errors.ts'
 import { encryptedLength, encryptFile, hashFile, MediaDecipher } from './media-cipher.ts'
 import { mediaPartOf } from './media-part.ts'
+import { MediaServers } from './media-servers.ts'
 import type { Transport } from './transport.ts'
 
 /** Where messages lead that name no host of WhatsApp's; whatever else they name is not asked. */
@@ -49,6 +50,7 @@ export class MediaTransfer implements MediaPort {
   readonly #agent: Agent
   readonly #clock: Clock
   readonly #signal: (signal: EngineSignal) => void
+  readonly #servers: MediaServers
   readonly #retries = new Map<string, PendingRetry>()
 
   constructor(deps: {
@@ -65,6 +67,7 @@ export class MediaTransfer implements MediaPort {
     this.#agent = deps.agent
     this.#clock = deps.clock
     this.#signal = deps.signal
+    this.#servers = new MediaServers(deps)
     deps.sock.ev.on('messages.media-update', (updates) => {
       for (const update of updates) this.#onRetryAnswer(update)
     })
@@ -77,8 +80,9 @@ export class MediaTransfer implements MediaPort {
     let failure: unknown
     // the second round has a new token: the first may have run out
     for (const fresh of [false, true]) {
-      const { hosts, auth } = await this.#mediaServers(fresh)
-      for (const host of hosts) {
+      const { hosts, auth } = await this.#servers.leave(fresh)
+      const own = this.#transport.mediaHost
+      for (const host of own ? [own] : hosts) {
         signal?.throwIfAborted()
         try {
           const query = `auth=${encodeURIComponent(auth)}&token=${token}`
@@ -191,16 +195,6 @@ export class MediaTransfer implements MediaPort {
     } catch (cause) {
       pending.reject(new ParleyError('whatsapp_refused', `the phone's answer cannot be read: ${messageOf(cause)}`))
       tell(ResultType.DECRYPTION_ERROR)
-    }
-  }
-
-  async #mediaServers(fresh: boolean): Promise<{ hosts: readonly string[]; auth: string }> {
-    try {
-      const { hosts, auth } = await this.#sock.refreshMediaConn(fresh)
-      const own = this.#transport.mediaHost
-      return { hosts: own ? [own] : hosts.map(({ hostname }) => hostname), auth }
-    } catch (error) {
-      throw toEngineError(error, 'asking for the media servers')
     }
   }
 

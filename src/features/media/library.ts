@@ -110,7 +110,10 @@ export class MediaLibrary {
     try {
       const row = await this.#deps.messages.find(deviceId, messageId, chat)
       const facts = row?.content && (await this.#deps.engine.describeMedia(row.content))
-      if (row && facts && facts.fileLength <= MOST_BYTES_UNASKED) await this.open(deviceId, row)
+      if (!row || !facts || facts.fileLength > MOST_BYTES_UNASKED || row.revokedAt !== undefined) return
+      if (await this.#deps.store.get(facts.identity)) return
+      // the length is the sender's word: what turns out longer is broken off
+      await this.#fetchOnce(deviceId, row, facts, MOST_BYTES_UNASKED)
     } finally {
       release()
     }
@@ -121,21 +124,28 @@ export class MediaLibrary {
     return row?.content && (await this.#deps.engine.describeMedia(row.content))?.identity
   }
 
-  #fetchOnce(deviceId: string, row: MessageRow, facts: MediaFacts): Promise<StoredFile> {
+  #fetchOnce(deviceId: string, row: MessageRow, facts: MediaFacts, maxBytes = MOST_BYTES): Promise<StoredFile> {
     const running = this.#running.get(facts.identity)
-    if (running) return running
-    const fetching = this.#fetch(deviceId, row, facts).finally(() => this.#running.delete(facts.identity))
+    if (running && maxBytes < MOST_BYTES) return running
+    // one that nobody asked for may have ended at its own limit
+    if (running) return running.catch((error: unknown) => this.#unlessTooLarge(error, deviceId, row, facts))
+    const fetching = this.#fetch(deviceId, row, facts, maxBytes).finally(() => this.#running.delete(facts.identity))
     this.#running.set(facts.identity, fetching)
     return fetching
   }
 
-  async #fetch(deviceId: string, row: MessageRow, facts: MediaFacts): Promise<StoredFile> {
+  #unlessTooLarge(error: unknown, deviceId: string, row: MessageRow, facts: MediaFacts): Promise<StoredFile> {
+    if (!isParleyError(error, 'too_large') || error.data?.limit_bytes === MOST_BYTES) throw error
+    return this.#fetchOnce(deviceId, row, facts)
+  }
+
+  async #fetch(deviceId: string, row: MessageRow, facts: MediaFacts, maxBytes: number): Promise<StoredFile> {
     const { temp, store, sessions, events, clock } = this.#deps
     const { media } = await sessions.connection(deviceId)
     await using work = await temp.workspace()
     const download = async (content: Uint8Array): Promise<string> => {
       const path = work.path('download')
-      await media.download(content, createWriteStream(path), { maxBytes: MOST_BYTES })
+      await media.download(content, createWriteStream(path), { maxBytes })
       return path
     }
     let path: string
