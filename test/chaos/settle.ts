@@ -39,7 +39,7 @@ export interface Settling {
 
 /** The gateway lives on: waits until everything has arrived, or what is missing does not come any more. */
 export const settle = async (settling: Settling): Promise<void> => {
-  const { cast, ledger, wire, weather, traffic, thorough, lossy, say } = settling
+  const { cast, ledger, wire, weather, traffic, accounts, thorough, lossy, say } = settling
   // one that does not come back is told of by the verdict
   await Promise.allSettled(cast.devices.map(({ api }) => api.untilConnected(30_000)))
   if (thorough) {
@@ -66,7 +66,7 @@ export const settle = async (settling: Settling): Promise<void> => {
     quiet = wire.entries.length === seen
     seen = wire.entries.length
   }
-  await countMissing(settling)
+  await accounts.read()
 }
 
 /** Arrivals, and events that a webhook or a live reader does not have yet. */

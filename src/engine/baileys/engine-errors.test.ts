@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { BinaryNode } from 'baileys'
+import { extractGroupMetadata } from 'baileys/lib/Socket/groups.js'
 import { ParleyError } from '../../kernel/errors.ts'
 import { toEngineError } from './engine-errors.ts'
 
@@ -8,6 +10,15 @@ const boom = (
   message: string,
   { statusCode = 500, data = null }: { statusCode?: number; data?: unknown } = {},
 ): Error => Object.assign(new Error(message), { isBoom: true, data, output: { statusCode } })
+
+/** What Baileys makes of an answer to a group's query; undefined: there was none. */
+const groupQueryError = (answer: BinaryNode | undefined): unknown => {
+  try {
+    return extractGroupMetadata(answer as BinaryNode)
+  } catch (error) {
+    return error
+  }
+}
 
 const codeOf = (thrown: unknown) => toEngineError(thrown, 'sending a message').code
 
@@ -26,6 +37,8 @@ test('error nodes of the service keep their code', () => {
 
 test('a timeout is told as one, and our own errors as they are', () => {
   assert.equal(codeOf(boom('Timed Out', { statusCode: 408 })), 'whatsapp_timeout')
+  assert.equal(codeOf(groupQueryError(undefined)), 'whatsapp_timeout')
+  assert.equal(codeOf(groupQueryError({ tag: 'iq', attrs: {}, content: [] })), 'whatsapp_refused')
   const own = new ParleyError('storage_unavailable', 'away')
   assert.equal(toEngineError(own, 'x'), own)
 })

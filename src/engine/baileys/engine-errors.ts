@@ -30,7 +30,9 @@ export const toEngineError = (thrown: unknown, doing: string): ParleyError => {
   }
   if (status === 428 || /Connection Closed|Connection Terminated/i.test(message))
     return new ParleyError('not_connected', `the connection to WhatsApp closed while ${doing}`, { cause: thrown })
-  if (status === 408 || /timed? ?out/i.test(message))
+  // a group's query that was not answered: Baileys takes its own undefined for an answer without a group
+  const isUnanswered = message.includes('missing <group> node') && (boom.data ?? null) === null
+  if (status === 408 || isUnanswered || /timed? ?out/i.test(message))
     return new ParleyError('whatsapp_timeout', `WhatsApp did not answer while ${doing}`, { cause: thrown })
   if (message.includes('All encryptions failed'))
     return new ParleyError('whatsapp_refused', 'no device of the recipient could be encrypted to', { cause: thrown })
