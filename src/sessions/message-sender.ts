@@ -2,6 +2,7 @@ import type { EngineSession, MessageReference, OutgoingContent, OutgoingContext 
 import type { Clock } from '../kernel/clock.ts'
 import { isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
 import { newMessageId } from '../kernel/ids.ts'
+import { kindOfJid } from '../kernel/jid.ts'
 import type { Logger } from '../kernel/logger.ts'
 import type {
   MergedParty,
@@ -152,7 +153,7 @@ export class MessageSender {
     if (replyToMessageId === undefined) return undefined
     const row =
       (await this.#messages.find(deviceId, replyToMessageId, chat)) ??
-      (await this.#messages.find(deviceId, replyToMessageId))
+      fromGroup(await this.#messages.find(deviceId, replyToMessageId))
     if (!row?.content)
       throw new ParleyError(
         'not_found',
@@ -233,6 +234,10 @@ export class MessageSender {
     return row
   }
 }
+
+/** A message of a group may be answered in private; what stands in one person's chat is no business of another's. */
+const fromGroup = (row: MessageRow | undefined): MessageRow | undefined =>
+  row && kindOfJid(row.chat) === 'group' ? row : undefined
 
 /** What a person would have typed or recorded: a reaction or a vote takes no time. */
 const isTyped = ({ kind }: OutgoingContent): boolean =>

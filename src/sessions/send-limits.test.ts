@@ -16,7 +16,7 @@ const setUp = (perHour = 1_000, perDevice?: { perMinute: number; burst: number }
       return error.retryAfterSeconds
     }
   }
-  return { clock, quota, refusal }
+  return { clock, quota, refusal, limits }
 }
 
 test('a device may send a burst, then as many as come back', () => {
@@ -43,6 +43,16 @@ test('what is refused for the key costs the device nothing', () => {
   assert.deepEqual([refusal('a'), refusal('a'), refusal('a')], [undefined, 3_600, 3_600])
   quota.perHour = 100
   assert.deepEqual([refusal('a'), refusal('a')], [undefined, 1])
+})
+
+test('what was not sent after all is given back, to the device and to the key', () => {
+  const { quota, refusal, limits } = setUp(2, { perMinute: 60, burst: 2 })
+  for (let i = 0; i < 5; i++) limits.take('a', 'text')()
+  limits.take('a', 'reaction')()
+  assert.deepEqual([refusal('a'), refusal('a'), refusal('b')], [undefined, undefined, 1_800])
+  quota.perHour = 0
+  limits.take('b', 'text')()
+  assert.deepEqual([refusal('b'), refusal('b'), refusal('b')], [undefined, undefined, 1])
 })
 
 test('reactions, edits and revocations are not limited', () => {

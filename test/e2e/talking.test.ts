@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import { onBothDatabases } from '../support/e2e/on-both-databases.ts'
-import type { Phone } from '../support/e2e/phone.ts'
+import type { Phone, SeenMessage } from '../support/e2e/phone.ts'
 import type { Linked, Stage } from '../support/e2e/stage.ts'
 import { until } from '../support/e2e/until.ts'
 
@@ -108,6 +108,14 @@ onBothDatabases('texts over the real protocol', (opened) => {
     await ada.device.event('message.received', { message_id: inGroup })
     await ada.device.send(group, 'I do', { reply_to_message_id: inGroup })
     assert.equal((await cleo.message('I do')).quoted_message_id, inGroup)
+    // a message of the group is answered in private; one of a chat of two goes into no other
+    const aside = await ada.device.send(cleo, 'between us: I do', { reply_to_message_id: inGroup })
+    const whispered = (await cleo.message(aside.message_id)) as SeenMessage & { readonly quoted_chat: string | null }
+    assert.deepEqual([whispered.quoted_message_id, whispered.quoted_chat, whispered.group], [inGroup, group, false])
+    await ada.device.refused(404, 'POST', `/chats/${ben.phone.number}/messages`, {
+      text: 'Cleo said',
+      reply_to_message_id: id,
+    })
     const unknown = await ada.device.refused(404, 'POST', `/chats/${cleo.number}/messages`, {
       text: 'to nothing',
       reply_to_message_id: '3EB0FFFFFFFFFFFFFFFF',

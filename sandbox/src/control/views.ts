@@ -158,6 +158,7 @@ export const MESSAGE = reply({
   target_message_id: { ...optionalText, description: 'what a reaction, an edit or a revoke is about' },
   mentions: listOf(text),
   quoted_text: { ...optionalText, description: 'the text of the quoted message, as it came along' },
+  quoted_chat: { ...optionalText, description: 'the group of the quoted message, when it is answered in private' },
   forwarded: flag,
   location: { ...OBJECT, nullable: true, description: 'latitude, longitude, name, address' },
   vcards: listOf(text),

@@ -19,6 +19,7 @@ export function factsOf(message: PhoneMessage, find: (id: string) => PhoneMessag
   return {
     mentions: context?.mentionedJid ?? [],
     quoted_text: quoted ?? null,
+    quoted_chat: context?.remoteJid || null,
     forwarded: context?.isForwarded === true,
     location: place
       ? {

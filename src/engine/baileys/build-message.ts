@@ -12,7 +12,7 @@ export interface OwnIdentity {
 /** The encoded `Message` protobuf of what is to be sent. `nowMs` stamps edits, reactions and votes. */
 export const buildMessage = (request: BuildMessage, own: OwnIdentity, nowMs: number): Uint8Array => {
   const message = contentOf(request, own, nowMs)
-  const withContext = addContext(message, request.context)
+  const withContext = addContext(message, request.chat, request.context)
   return proto.Message.encode(isReportable(withContext) ? withSecret(withContext) : withContext).finish()
 }
 
@@ -151,7 +151,7 @@ interface CarriesContext {
   contextInfo?: proto.IContextInfo | null
 }
 
-const addContext = (message: proto.IMessage, context: OutgoingContext | undefined): proto.IMessage => {
+const addContext = (message: proto.IMessage, chat: string, context: OutgoingContext | undefined): proto.IMessage => {
   if (!context) return message
   const { quoted, mentions, timer } = context
   if (!quoted && !mentions?.length && !timer?.seconds) return message
@@ -168,6 +168,8 @@ const addContext = (message: proto.IMessage, context: OutgoingContext | undefine
       ? {
           stanzaId: quoted.messageId,
           participant: quoted.sender,
+          // answered in private: the app finds the message in its group
+          ...(quoted.chat !== chat && quoted.chat.endsWith('@g.us') ? { remoteJid: quoted.chat } : {}),
           quotedMessage: withText(withoutContext(proto.Message.decode(quoted.content)), quoted.text),
         }
       : {}),
