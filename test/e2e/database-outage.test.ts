@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
 import { newUuid } from '../../src/kernel/ids.ts'
 import type { Answer } from '../support/e2e/client.ts'
-import { Stage } from '../support/e2e/stage.ts'
+import { type Linked, Stage } from '../support/e2e/stage.ts'
 import { until } from '../support/e2e/until.ts'
 import { startPostgres } from '../support/postgres.ts'
 
@@ -122,8 +122,34 @@ const tryOutage = async (stage: Stage, outage: Outage): Promise<void> => {
   })
   const arrived = (await cleo.messages()).flatMap(({ text }) => (text?.startsWith('out ') ? [text] : []))
   assert.deepEqual(arrived, texts, 'each once, in order')
+  await checkConnections(stage, [ada, ben])
   assert.equal((await stage.admin.ok('GET', '/admin/stanza-failures')).data.failures.length, 0)
   assert.equal((await stage.admin.ok('GET', '/admin/health')).data.status, 'ok')
+}
+
+/** What could not be stored ended the connections: that is told all the same, in order, and the rows say how it is now. */
+const checkConnections = async (stage: Stage, sides: readonly Linked[]): Promise<void> => {
+  for (const { device } of sides) {
+    const steps = () => device.events().filter(({ event_type: type }) => /^connection\.(dis)?connected$/.test(type))
+    const last = await until('the end of it is told', () => {
+      const told = steps()
+      return told.length >= 3 && told.at(-1)?.event_type === 'connection.connected' && told
+    })
+    assert.deepEqual(
+      last.map(({ event_type }) => event_type),
+      last.map((_, index) => (index % 2 ? 'connection.disconnected' : 'connection.connected')),
+    )
+    const times = last.map(({ timestamp }) => Date.parse(timestamp))
+    assert.deepEqual(
+      times,
+      times.toSorted((a, b) => a - b),
+    )
+  }
+  const { devices } = (await stage.admin.ok('GET', '/admin/devices')).data
+  assert.deepEqual(
+    devices.map(({ status }: { status: string }) => status),
+    ['active', 'active'],
+  )
 }
 
 describe('the database goes away under load and comes back', () => {
