@@ -37,8 +37,17 @@ export type EngineSignal =
     }
   /** Logged in; messages can be sent. */
   | { readonly type: 'open' }
-  /** Everything that waited for us while we were away has been handed over. */
-  | { readonly type: 'caught_up' }
+  /** So many stanzas wait for us at WhatsApp, and come now. */
+  | {
+      readonly type: 'offline_preview'
+      readonly total: number
+      readonly messages: number
+      readonly receipts: number
+      readonly notifications: number
+      readonly appDataChanges: number
+    }
+  /** Everything that waited for us while we were away, `count` stanzas, has been handed over, and its messages are stored. */
+  | { readonly type: 'caught_up'; readonly count: number }
   | { readonly type: 'keepalive_missed'; readonly count: number; readonly lastHeardAt: number }
   | { readonly type: 'keepalive_restored' }
   | { readonly type: 'push_name'; readonly name: string }

@@ -2,6 +2,7 @@ import * as chats from './catalogue/chats.ts'
 import * as connection from './catalogue/connection.ts'
 import * as contact from './catalogue/contact.ts'
 import { DECLARED } from './catalogue/declared.ts'
+import * as history from './catalogue/history.ts'
 import * as media from './catalogue/media.ts'
 import * as messages from './catalogue/messages.ts'
 import * as ping from './catalogue/ping.ts'
@@ -19,6 +20,7 @@ export const EVENTS: readonly EventDefinition[] = [
   polls,
   presence,
   chats,
+  history,
   webhook,
   ping,
 ].flatMap((area) => Object.values(area).filter((value) => typeof value === 'object') as EventDefinition[])

@@ -102,6 +102,14 @@ test('keep-alive', () => {
   ])
 })
 
+test('what waited while we were away', () => {
+  const counts = { total: 7, messages: 3, receipts: 2, notifications: 1 }
+  assert.deepEqual(told({ type: 'offline_preview', ...counts, appDataChanges: 1 }), [
+    ['offline.sync_preview', { jid, ...counts, app_data_changes: 1 }],
+  ])
+  assert.deepEqual(told({ type: 'caught_up', count: 7 }), [['offline.sync_completed', { jid, count: 7 }]])
+})
+
 test('a connection that ends', () => {
   assert.deepEqual(closed({ kind: 'network', message: 'ECONNRESET' }), [
     ['connection.disconnected', { jid, reason: 'network: ECONNRESET' }],
@@ -141,7 +149,7 @@ test('a login that is refused', () => {
 
 test('signals that no receiver needs give nothing', () => {
   assert.deepEqual(told({ type: 'pairing_code', code: 'ABCD-EFGH', expiresAt: now }), [])
-  assert.deepEqual(told({ type: 'caught_up' }), [])
+  assert.deepEqual(told({ type: 'caught_up', count: 0 }), [])
   assert.deepEqual(told({ type: 'push_name', name: 'x' }), [])
 })
 

@@ -18,6 +18,7 @@ import {
   connectionTemporaryBan,
 } from './catalogue/connection.ts'
 import { NEVER } from './catalogue/fields.ts'
+import { offlineSyncCompleted, offlineSyncPreview } from './catalogue/history.ts'
 import { mediaRetry } from './catalogue/media.ts'
 import { chatPresence, presenceUpdate } from './catalogue/presence.ts'
 import { draft, type EventDraft } from './draft.ts'
@@ -165,9 +166,16 @@ export const eventsOfSignal = (
           at,
         ),
       ]
+    case 'offline_preview': {
+      const { total, appDataChanges: app_data_changes, messages, notifications, receipts } = signal
+      return [draft(offlineSyncPreview, { jid, total, app_data_changes, messages, notifications, receipts }, at)]
+    }
+    case 'caught_up': {
+      const { count } = signal
+      return count > 0 ? [draft(offlineSyncCompleted, { jid, count }, at)] : []
+    }
     case 'pairing_code': // answered by the call that asked for it
     case 'passkey_state':
-    case 'caught_up':
     case 'push_name':
     case 'late_ack':
       return []

@@ -123,6 +123,33 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       assert.deepEqual(idsOf((await readLog()).slice(0, before.length)), idsOf(before))
     })
 
+    test('what waited at WhatsApp is announced, told, and then said to be all', async () => {
+      const hal = await stage.whatsapp.person('Hal')
+      const sent = await ada.device.send(hal, 'before the pause')
+      await hal.message('before the pause')
+      await ada.device.event('message.delivered', { message_id: sent.message_id })
+      const start = (await readLog()).at(-1)!.sequence
+      await stage.stop()
+      for (let n = 0; n < 3; n++) await hal.write(ada.phone, `while away ${n}`)
+      await hal.read(ada.phone, sent.message_id)
+      await stage.start()
+      const isNew = ({ sequence }: { readonly sequence: number }) => sequence > start
+      const completed = await ada.device.event('offline.sync_completed', isNew)
+      const preview = await ada.device.event('offline.sync_preview', isNew)
+      assert.equal(completed.data.count, preview.data.total)
+      assert.deepEqual([preview.data.messages, preview.data.receipts], [3, 1])
+      const between = (await readLog(start)).filter(
+        ({ sequence }) => sequence > preview.sequence && sequence < completed.sequence,
+      )
+      const told = between.filter(({ data, event_type }) => event_type === 'message.received' && data.offline === true)
+      assert.deepEqual(
+        told.map(({ data }) => data.text),
+        [0, 1, 2].map((n) => `while away ${n}`),
+      )
+      assert.ok(between.some(({ event_type, data }) => event_type === 'message.read' && data.from_lid === hal.lid))
+      await ada.device.untilConnected()
+    })
+
     test('contact.merged: known as a LID and as a number apart, then a message shows that they are one', async () => {
       const dora = await stage.whatsapp.person('Dora')
       // The phone's own changes name a chat once: by its LID, or, where it is not moved over yet, by its number.

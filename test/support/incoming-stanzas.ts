@@ -108,6 +108,7 @@ export const setUp = async (options: { mostWaiting?: number } = {}) => {
     settled: () => state.settled(),
     ...options,
     logger: silentLogger,
+    onSignal: () => undefined,
     onOverload: () => told.push('overload'),
     onStorageFailure: () => told.push('storage'),
     onRefused: (what) => told.push(what),

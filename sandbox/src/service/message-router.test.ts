@@ -208,7 +208,10 @@ test('what waits is replayed byte for byte until it is confirmed', () => {
       ['C', '2'],
     ],
   )
-  assert.equal(child(benWeb.takeAll('ib')[0], 'offline')?.attrs.count, '3')
+  const [announced, done] = benWeb.takeAll('ib')
+  const { attrs } = child(announced, 'offline_preview')!
+  assert.deepEqual([attrs.count, attrs.message, attrs.receipt, attrs.appdata], ['3', '3', '0', '0'])
+  assert.equal(child(done, 'offline')?.attrs.count, '3')
   benWeb.send(node('receipt', { id: 'A', to: ann.device.account.lidJid }))
   benWeb.send(node('ack', { id: 'C', class: 'message', to: ann.device.lid, error: 500 }))
   benWeb.disconnect()

@@ -12,6 +12,7 @@ import { type IqContext, IqRouter } from './iq/iq-router.ts'
 import { Mailroom } from './mailroom.ts'
 import { MessageRouter } from './message-router.ts'
 import { Metrics } from './metrics.ts'
+import { previewOf } from './offline-preview.ts'
 import type { Attachment, Peer, PhoneRole, ServiceEvent } from './peer.ts'
 import { PresenceBoard } from './presence-board.ts'
 import { type Problem, ProblemLog } from './problem-log.ts'
@@ -215,6 +216,7 @@ export class Service {
     if (device.active || device.peer === undefined) return
     device.active = true
     const waiting = device.queue.list()
+    if (waiting.length > 0) device.peer?.deliver(node('ib', { from: SERVICE_JID }, [previewOf(waiting)]))
     let position = 0
     for (const stanza of waiting) {
       this.#mailroom.push(device, { ...stanza, attrs: { ...stanza.attrs, offline: String(position) } })

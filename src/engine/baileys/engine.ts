@@ -155,6 +155,7 @@ export class BaileysEngine implements Engine {
         await request.signalsStored?.()
         await auth.settled()
       },
+      onSignal: request.onSignal,
       onOverload: () => session?.close({ kind: 'network', message: 'more came in than could be stored' }),
       onRefused: (what) => {
         this.refusals[what]++

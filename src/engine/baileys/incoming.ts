@@ -16,12 +16,13 @@ import {
 import { messageOf } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { StanzaFailureRepository } from '../../storage/index.ts'
-import type { Intake, MessageOccurrence } from '../index.ts'
+import type { EngineSignal, Intake, MessageOccurrence } from '../index.ts'
 import type { AuthStore } from './auth-store.ts'
 import { faultOfDeviceIdentity } from './device-identity.ts'
 import type { LidMap } from './lid-map.ts'
 import { isDeviceTalk } from './message-content.ts'
 import { type Self, toMessageOccurrence, toReceiptOccurrence } from './occurrence.ts'
+import { listenToOfflineQueue } from './offline-queue.ts'
 import { STORAGE_FAILURE, STORAGE_REFUSAL } from './signal-repository.ts'
 import { type Opened, StanzaLine } from './stanza-line.ts'
 import type { StockHandlers } from './stock-handlers.ts'
@@ -70,6 +71,7 @@ export class Incoming {
     readonly onNotification?: (node: BinaryNode) => Promise<void>
     /** Resolves when everything that Baileys was made to say so far is stored. @throws when it could not be */
     readonly settled: () => Promise<void>
+    readonly onSignal: (signal: EngineSignal) => void
     /** Called when there were too many and all that were taken are handled; the session must close its socket. */
     readonly onOverload: () => void
     /** Called when a stanza could not be stored; the session must close its socket. */
@@ -92,6 +94,7 @@ export class Incoming {
       isConnected: () => sock.ws.isOpen !== false,
     })
     this.#stockReceipt = replaceListener(sock, 'CB:receipt', (node) => this.#onReceipt(node))
+    listenToOfflineQueue(sock, this.#line, deps.onSignal)
     replaceListener(sock, 'CB:message', (node) => this.#line.take(node, () => this.#message(node)))
     for (const task of ['notification', 'call'] as const) {
       const stock = replaceListener(sock, `CB:${task}`, (node) =>

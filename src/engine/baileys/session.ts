@@ -299,7 +299,6 @@ export class BaileysSession implements EngineSession {
           .then(() => this.#auth.save())
           .catch((error: unknown) => this.#logger.debug({ reason: messageOf(error) }, 'asking for the default timer'))
     }
-    if (update.receivedPendingNotifications) this.#onSignal({ type: 'caught_up' })
     if (update.connection === 'close') void this.#onClose(update.lastDisconnect?.error)
   }
 

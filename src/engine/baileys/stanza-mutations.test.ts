@@ -89,6 +89,7 @@ test('whole stanzas: each is taken in, put aside, or answered; none stops the on
     logger: silentLogger,
     stock: new StockHandlers(),
     settled: async () => undefined,
+    onSignal: () => undefined,
     onOverload: () => fail(new Error('overload')),
     onStorageFailure: fail,
     onRefused: () => undefined,

@@ -34,7 +34,7 @@ export const DECLARED: Readonly<Partial<Record<EventCategory, readonly string[]>
   Status: ['status.posted', 'status.viewed', 'status.deleted', 'status.mute', 'status.comment'],
   Contact: ['contact.update', 'blocklist.change'],
   'App State': ['appstate.sync_complete', 'appstate.patch_received', 'appstate.sync_error'],
-  History: ['history.sync', 'history.sync_complete', 'offline.sync_preview', 'offline.sync_completed'],
+  History: ['history.sync', 'history.sync_complete'],
   'Presence and Profile': [
     'identity.change',
     'picture.update',
