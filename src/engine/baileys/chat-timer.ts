@@ -18,6 +18,9 @@ const { EPHEMERAL_SETTING } = proto.Message.ProtocolMessage.Type
 /** A hundred years: nobody means more. */
 const MOST_SECONDS = 3_155_760_000
 
+/** A time that nobody can have meant counts as not said. */
+const timeOf = (given: number): number => (Number.isSafeInteger(given) && given > 0 && given < 2 ** 41 ? given : 0)
+
 const secondsOf = (given: unknown): number | undefined => {
   const seconds = Number(given ?? 0)
   return Number.isInteger(seconds) && seconds >= 0 && seconds <= MOST_SECONDS ? seconds : undefined
@@ -37,14 +40,14 @@ export const timerIn = (message: proto.IMessage | null | undefined, sentAt: numb
   if (protocol) {
     const seconds = protocol.type === EPHEMERAL_SETTING ? secondsOf(protocol.ephemeralExpiration) : undefined
     if (seconds === undefined) return undefined
-    return { seconds, setAt: Math.min(toNumber(protocol.ephemeralSettingTimestamp) || sentAt, sentAt) }
+    return { seconds, setAt: Math.min(timeOf(toNumber(protocol.ephemeralSettingTimestamp)) || sentAt, sentAt) }
   }
   const field = getContentType(content)
   const part = field && content?.[field]
   const context = typeof part === 'object' && part && 'contextInfo' in part ? part.contextInfo : undefined
   const seconds = context?.expiration ? secondsOf(context.expiration) : undefined
   if (seconds === undefined) return undefined
-  return { seconds, setAt: Math.min(Math.max(toNumber(context?.ephemeralSettingTimestamp), 0), sentAt) }
+  return { seconds, setAt: Math.min(timeOf(toNumber(context?.ephemeralSettingTimestamp)), sentAt) }
 }
 
 /** The timer of a group as `<group>` has it: seconds, 0 = off. */
@@ -77,7 +80,7 @@ export const toGroupTimer = async (
     ? [attrs.participant_pn ? jidNormalizedUser(attrs.participant_pn) : await lidMap.storedPn(sender), sender]
     : [kindOfJid(sender) === 'pn' ? sender : undefined, undefined]
   const fromMe = sender === self.pn || sender === self.lid
-  const setAt = Math.max(Math.floor(Number(attrs.t)) || 0, 0)
+  const setAt = timeOf(Number(attrs.t))
   return {
     kind: 'group_timer',
     key: `t:${chat}:${boundId(attrs.id ?? '')}:${setAt}`,
