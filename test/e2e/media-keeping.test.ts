@@ -138,6 +138,13 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       assert.equal((await get(never.url)).status, 410)
       assert.equal(await downloadsOf(never.path), 0)
 
+      const mine = randomBytes(4_000)
+      const forMe = await receive(mine)
+      assert.equal((await get(forMe.url)).status, 200)
+      await ada.device.ok('DELETE', `/messages/${forMe.id}`, { chat_jid: ben.jid, for_me: true })
+      await until('the message is gone here', async () => (await get(forMe.url)).status === 404)
+      await until('its bytes are gone', () => !keeps(mine))
+
       const own = await ada.device.ok('POST', `/chats/${ben.number}/documents`, { base64: 'AAEC' })
       const ownUrl = `/messages/${own.data.message_id}/media`
       assert.deepEqual([...(await get(ownUrl)).bytes], [0, 1, 2])

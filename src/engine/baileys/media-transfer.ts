@@ -250,7 +250,7 @@ export class MediaTransfer implements MediaPort {
 }
 
 /** Where a message's file lies. The sender wrote it: only WhatsApp's own hosts are asked, whatever it says. */
-const placeOf = ({ url, directPath }: { url?: string | null; directPath?: string | null }) => {
+export const placeOf = ({ url, directPath }: { url?: string | null; directPath?: string | null }) => {
   const named = url && URL.canParse(url) ? new URL(url) : undefined
   const host = named && named.protocol === 'https:' && named.hostname.endsWith('.whatsapp.net') ? named.host : undefined
   if (directPath?.startsWith('/') && !/[\s\\]/.test(directPath))

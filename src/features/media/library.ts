@@ -74,14 +74,14 @@ export class MediaLibrary {
   }
 
   /**
-   * Called when something is about to be stored; what it answers, when it is stored. The file of a message that is deleted
-   * for everybody is kept no longer: other messages that lead to the same one get it from WhatsApp again. Which file that
-   * was is read side by side with the storing, which waits for nobody; were it read too late, the file is in nobody's reach
-   * and goes when there is need of room.
+   * Called when something is about to be stored; what it answers, when it is stored. The file of a message that is deleted,
+   * for everybody or with its file for this account, is kept no longer: other messages that lead to the same one get it from
+   * WhatsApp again. Which file that was is read side by side with the storing, which waits for nobody; were it read too
+   * late, the file is in nobody's reach and goes when there is need of room.
    */
   duringIntake(deviceId: string, occurrence: Occurrence): () => void {
-    if (occurrence.kind !== 'message' || occurrence.action?.kind !== 'revoke') return () => undefined
-    const { messageId } = occurrence.action.target
+    const messageId = deletedBy(occurrence)
+    if (messageId === undefined) return () => undefined
     const about = this.#identityOf(deviceId, messageId, occurrence.chat)
     const failed = (error: unknown) =>
       this.#deps.logger.info(
@@ -180,6 +180,14 @@ export class MediaLibrary {
     await this.#deps.messages.setContent(deviceId, row.chat, row.messageId, content)
     return content
   }
+}
+
+/** The id of the message that goes with its file. */
+const deletedBy = (occurrence: Occurrence): string | undefined => {
+  if (occurrence.kind === 'message')
+    return occurrence.action?.kind === 'revoke' ? occurrence.action.target.messageId : undefined
+  if (occurrence.kind !== 'chat_change' || occurrence.change.kind !== 'delete_for_me') return undefined
+  return occurrence.change.deleteMedia ? occurrence.change.message.messageId : undefined
 }
 
 const deletedForAll = (): ParleyError => new ParleyError('gone', 'the message was deleted for everybody')
