@@ -8,6 +8,7 @@ import * as messages from './catalogue/messages.ts'
 import * as ping from './catalogue/ping.ts'
 import * as polls from './catalogue/polls.ts'
 import * as presence from './catalogue/presence.ts'
+import * as profile from './catalogue/profile.ts'
 import * as webhook from './catalogue/webhook.ts'
 import type { EventDefinition } from './event.ts'
 
@@ -19,6 +20,7 @@ export const EVENTS: readonly EventDefinition[] = [
   contact,
   polls,
   presence,
+  profile,
   chats,
   history,
   webhook,

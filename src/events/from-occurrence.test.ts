@@ -198,6 +198,31 @@ describe('a receipt', () => {
   })
 })
 
+test('who goes by another name is told so, before the message that shows it; we ourselves are not', () => {
+  const renamed = { ...party, formerPushName: 'Ay' }
+  const drafts = eventsOf(message, { ...ids, chatParty: renamed, senderParty: renamed }, account)
+  assert.deepEqual(
+    drafts.map((draft) => draft.type),
+    ['pushname.update', 'message.received'],
+  )
+  assert.deepEqual(drafts[0]?.payload, {
+    jid: '6289876543210',
+    target: LID,
+    target_alt: PN,
+    target_pn: PN,
+    target_lid: LID,
+    contact_id: CONTACT,
+    conversation_id: CONVERSATION,
+    old: 'Ay',
+    new: 'Ayu',
+  })
+  const group = { ...message, chat: '120363040000000000@g.us', chatParty: undefined, isGroup: true }
+  const [inGroup] = eventsOf(group, { ...ids, chatParty: undefined, senderParty: renamed }, account)
+  assert.equal(inGroup?.payload.conversation_id, null)
+  const [own] = eventsOf({ ...message, fromMe: true }, { ...ids, senderParty: renamed }, account)
+  assert.equal(own?.type, 'message.received')
+})
+
 test('two contacts that turned out to be one are told before the message, once', () => {
   const merged = { ...party, mergedContactId: 'd3b1a1c4-7f0f-4b57-9a3c-0d8f6e5b4a32' }
   const drafts = eventsOf(message, { ...ids, chatParty: merged, senderParty: merged }, account)

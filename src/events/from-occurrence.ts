@@ -11,10 +11,12 @@ import {
   messageUndecryptable,
 } from './catalogue/messages.ts'
 import { pollCreated, pollUpdate, pollVote, pollVoteDecrypted } from './catalogue/polls.ts'
+import { pushNameUpdate } from './catalogue/profile.ts'
 import { draft, type EventDraft } from './draft.ts'
 import { eventOfChatChange } from './from-chat-change.ts'
 import { eventOfMerger } from './from-merger.ts'
 import { eventOfMessageState } from './from-message-state.ts'
+import { namesOf } from './identity.ts'
 import { type OwnAccount, ownDigits } from './own-account.ts'
 
 const RECEIPTS = { delivered: messageDelivered, read: messageRead, played: messagePlayed } as const
@@ -27,7 +29,11 @@ export const eventsOfOccurrence = (
   occurrence: Occurrence,
   ids: IntakeIds,
   account: OwnAccount | undefined,
-): readonly EventDraft[] => [...mergersOf(occurrence, ids, account), ...eventsOfKind(occurrence, ids, account)]
+): readonly EventDraft[] => [
+  ...mergersOf(occurrence, ids, account),
+  ...renamingOf(occurrence, ids, account),
+  ...eventsOfKind(occurrence, ids, account),
+]
 
 const eventsOfKind = (
   occurrence: Occurrence,
@@ -192,6 +198,29 @@ const mergersOf = (occurrence: Occurrence, ids: IntakeIds, account: OwnAccount |
       at: occurrence.timestamp * 1000,
     }),
   )
+}
+
+const renamingOf = (occurrence: Occurrence, ids: IntakeIds, account: OwnAccount | undefined): readonly EventDraft[] => {
+  const { senderParty } = ids
+  if (occurrence.kind !== 'message' || occurrence.fromMe || senderParty?.formerPushName === undefined) return []
+  const { pn, lid } = namesOf(occurrence.sender, senderParty)
+  return [
+    draft(
+      pushNameUpdate,
+      {
+        jid: ownDigits(account),
+        target: occurrence.sender,
+        target_alt: (occurrence.sender === lid ? pn : lid) ?? '',
+        target_pn: pn,
+        target_lid: lid,
+        contact_id: senderParty.contactId,
+        conversation_id: senderParty.contactId === ids.chatParty?.contactId ? ids.conversationId : null,
+        old: senderParty.formerPushName,
+        new: occurrence.pushName ?? '',
+      },
+      { orderKey: ids.conversationId, occurredAt: occurrence.timestamp * 1000 },
+    ),
+  ]
 }
 
 const chatOf = (occurrence: Occurrence, ids: IntakeIds) => ({

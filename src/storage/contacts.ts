@@ -57,6 +57,7 @@ export function* resolveParty(deviceId: string, names: PartyNames, now: number):
   const settledPushName = pushName ?? keep.push_name ?? merge?.push_name ?? null
   if (settled.pn !== keep.pn || settled.lid !== keep.lid || settledPushName !== keep.push_name)
     yield* query(rename, settled.pn, settled.lid, settledPushName, keep.id)
+  const isRenamed = keep.push_name !== null && settledPushName !== keep.push_name
   return {
     contactId: keep.contact_id,
     pn: settled.pn ?? undefined,
@@ -64,6 +65,7 @@ export function* resolveParty(deviceId: string, names: PartyNames, now: number):
     mergedContactId: merge?.contact_id,
     ...(mergedConversationId !== undefined && { mergedConversationId }),
     ...(conversationId !== undefined && { conversationId }),
+    ...(isRenamed && { formerPushName: keep.push_name ?? '' }),
   }
 }
 

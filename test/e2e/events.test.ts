@@ -260,6 +260,32 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       }
     })
 
+    test('pushname.update: a message shows that its sender goes by another name', async () => {
+      const ida = await stage.whatsapp.person('Ida')
+      const before = await ida.write(ada.phone, 'as Ida')
+      const known = (await ada.device.event('message.received', { message_id: before })).data
+      await ida.call('PATCH', '', { name: 'Ida Maria' })
+      const after = await ida.write(ada.phone, 'as Ida Maria')
+      const shown = await ada.device.event('message.received', { message_id: after })
+      assert.equal(shown.data.push_name, 'Ida Maria')
+      const renamed = await ada.device.event('pushname.update', { new: 'Ida Maria' })
+      assert.deepEqual(renamed.data, {
+        jid: ada.phone.number,
+        target: shown.data.from,
+        target_alt: shown.data.from === ida.lid ? ida.jid : ida.lid,
+        target_pn: ida.jid,
+        target_lid: ida.lid,
+        contact_id: known.contact_id,
+        conversation_id: known.conversation_id,
+        old: 'Ida',
+        new: 'Ida Maria',
+      })
+      assert.equal(renamed.sequence, shown.sequence - 1)
+      await ida.write(ada.phone, 'still Ida Maria')
+      await ada.device.event('message.received', { text: 'still Ida Maria' })
+      assert.equal(ada.device.events('pushname.update').length, 1)
+    })
+
     test('message.played and chat.clear', async () => {
       const emil = await stage.whatsapp.person('Emil')
       const sent = await ada.device.send(emil, 'as if it were a voice note')

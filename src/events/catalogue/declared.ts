@@ -40,7 +40,6 @@ export const DECLARED: Readonly<Partial<Record<EventCategory, readonly string[]>
     'picture.update',
     'user.about',
     'privacy.settings',
-    'pushname.update',
     'pushname.setting',
     'business.name_update',
   ],

@@ -71,6 +71,8 @@ export interface ResolvedParty {
   readonly mergedContactId: string | undefined
   /** Set when their conversations became one too: this id is now an alias of the older conversation's. */
   readonly mergedConversationId?: string
+  /** Set when they call themselves by another name now. */
+  readonly formerPushName?: string
   /** Set after two became one: their one-to-one conversation, if there is one. */
   readonly conversationId?: string
 }
