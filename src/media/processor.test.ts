@@ -146,6 +146,13 @@ test('a tool that takes too long is ended with all that it started', async () =>
   assert.ok(performance.now() - started < 5_000)
 })
 
+test('a tool that wants too much memory gets none of it', async () => {
+  const greedy = ['-v', 'error', '-f', 'lavfi', '-i', 'color=size=15500x15500:duration=0.1:rate=10']
+  const { ok, complaint } = await samples.tools.run('ffmpeg', [...greedy, '-pix_fmt', 'rgba64le', '-f', 'null', '-'])
+  assert.equal(ok, false)
+  assert.match(complaint, /allocate memory/i)
+})
+
 test('64 bars show how loud it was, the loudest being 100', () => {
   assert.deepEqual([...barsOf([])], Array(64).fill(0))
   assert.deepEqual([...barsOf([0.2])], Array(64).fill(100))
