@@ -274,6 +274,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     clock,
     version,
     startedAt,
+    refusals: () => engine.refusals,
     whatsappVersion,
     subscriptions,
     events,

@@ -156,6 +156,8 @@ export interface PasskeyPort {
 }
 
 export interface Engine {
+  /** How much was refused since the start because it does not verify, by kind: `message`, `app_state`, ... */
+  readonly refusals: Readonly<Record<string, number>>
   /** The WhatsApp Web version that new sessions announce. */
   version: readonly [number, number, number]
   /** Starts connecting; everything after comes as signals. @throws storage_unavailable when the credentials cannot be read */

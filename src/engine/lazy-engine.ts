@@ -7,6 +7,7 @@ import type { Account, Engine, EngineSession, MediaFacts, OpenSession } from './
 export class LazyEngine implements Engine {
   readonly #load: () => Promise<Engine>
   #engine: Promise<Engine> | undefined
+  #loaded: Engine | undefined
   #version: readonly [number, number, number]
 
   constructor({ load, version }: { load: () => Promise<Engine>; version: readonly [number, number, number] }) {
@@ -23,10 +24,17 @@ export class LazyEngine implements Engine {
     if (this.#engine) void this.#engine.then((engine) => Object.assign(engine, { version }))
   }
 
+  get refusals(): Readonly<Record<string, number>> {
+    return this.#loaded?.refusals ?? {}
+  }
+
   /** Loads it now, or answers the loaded one. A failed load is tried again by the next call. */
   ready(): Promise<Engine> {
     this.#engine ??= this.#load().then(
-      (engine) => Object.assign(engine, { version: this.#version }),
+      (engine) => {
+        this.#loaded = engine
+        return Object.assign(engine, { version: this.#version })
+      },
       (error: unknown) => {
         this.#engine = undefined
         throw error

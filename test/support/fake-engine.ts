@@ -13,6 +13,7 @@ import type {
 
 /** An engine whose sessions the test moves by hand. */
 export class FakeEngine implements Engine {
+  readonly refusals = {}
   version: readonly [number, number, number] = [2, 3000, 1]
   readonly sessions: FakeSession[] = []
   readonly accounts = new Map<string, Account>()

@@ -37,7 +37,21 @@ const FAULT_FIELDS: Readonly<Record<string, Schema>> = {
   xmlns: { type: 'string', minLength: 1, maxLength: 100, description: 'for fail_iq' },
   target: {
     type: 'string',
-    enum: ['enc', 'certificate', 'adv_hmac', 'adv_account_signature', 'signed_pre_key'],
+    enum: [
+      'enc',
+      'certificate',
+      'adv_hmac',
+      'adv_account_signature',
+      'signed_pre_key',
+      'device_account_signature',
+      'device_signature',
+      'plaintext',
+      'app_state_patch_mac',
+      'app_state_snapshot_mac',
+      'app_state_value',
+      'app_state_value_mac',
+      'app_state_index_mac',
+    ],
     description: 'for tamper: what is damaged',
   },
 }

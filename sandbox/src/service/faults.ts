@@ -17,6 +17,14 @@ export type TamperTarget =
   | 'adv_hmac' // the HMAC of the next pair-success blobs
   | 'adv_account_signature' // the account signature in the next pair-success blobs
   | 'signed_pre_key' // the signature in the next key bundles fetched of an account
+  | 'device_account_signature' // the account's signature in the device identity that comes with the next first messages
+  | 'device_signature' // the device's own in the same place
+  | 'plaintext' // the next encrypted payloads to a device are replaced by a text in the clear
+  | 'app_state_patch_mac' // of the next patches of the app state that a companion fetches: the MAC of a patch,
+  | 'app_state_snapshot_mac' // the MAC of the state after it,
+  | 'app_state_value' // an encrypted value,
+  | 'app_state_value_mac' // the MAC of a value,
+  | 'app_state_index_mac' // or the MAC of an index
 
 /** A fault waiting for its occasions. `account` restricts it to that account's devices; `times` is 1 when absent. */
 export type Fault = { readonly account?: Account; readonly times?: number } & (

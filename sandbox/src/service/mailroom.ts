@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { proto } from 'baileys/WAProto/index.js'
 import { type BinaryNode, children, node } from '../wire/node.ts'
 import type { Device } from './account.ts'
 import type { Faults } from './faults.ts'
@@ -65,11 +66,24 @@ export class Mailroom {
 
   #tamper(device: Device, stanza: BinaryNode): BinaryNode {
     if (!this.#faults.armed || stanza.tag !== 'message') return stanza
-    const content = children(stanza).map((child) =>
-      child.tag === 'enc' && child.content instanceof Uint8Array
-        ? { ...child, content: this.#faults.tamper('enc', device.account, child.content) }
-        : child,
-    )
+    const { account } = device
+    const inTheClear = () => this.#faults.take('tamper', account, ({ target }) => target === 'plaintext') !== undefined
+    const content = children(stanza).map((child) => {
+      if (!(child.content instanceof Uint8Array)) return child
+      if (child.tag === 'device-identity') return { ...child, content: this.#tamperIdentity(device, child.content) }
+      if (child.tag !== 'enc') return child
+      if (inTheClear())
+        return node('plaintext', {}, Buffer.from(proto.Message.encode({ conversation: 'forged' }).finish()))
+      return { ...child, content: this.#faults.tamper('enc', account, child.content) }
+    })
     return { ...stanza, content }
+  }
+
+  #tamperIdentity({ account }: Device, encoded: Uint8Array): Uint8Array {
+    const identity = proto.ADVSignedDeviceIdentity.decode(encoded)
+    const accountSignature = this.#faults.tamper('device_account_signature', account, identity.accountSignature!)
+    const deviceSignature = this.#faults.tamper('device_signature', account, identity.deviceSignature!)
+    if (accountSignature === identity.accountSignature && deviceSignature === identity.deviceSignature) return encoded
+    return proto.ADVSignedDeviceIdentity.encode({ ...identity, accountSignature, deviceSignature }).finish()
   }
 }

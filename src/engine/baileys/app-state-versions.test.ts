@@ -60,6 +60,32 @@ test('when changes could not be stored, no version of this connection counts any
   assert.ok(failures.includes(away))
 })
 
+test('a version behind a change that did not verify does not count; after three of them all is fetched anew', async () => {
+  const { versions, kept, read, stored } = setUp()
+  await versions.keys.set({ [TYPE]: { regular: version(1) } })
+  await versions.settled()
+  for (const next of [2, 3]) {
+    versions.refuse('regular')
+    await versions.keys.set({ [TYPE]: { regular: version(next), critical: version(next) } })
+    await versions.settled()
+    assert.deepEqual([kept('regular'), await read('regular'), kept('critical')], [1, 1, next])
+  }
+  versions.refuse('regular')
+  await versions.keys.set({ [TYPE]: { regular: version(4) } })
+  await versions.settled()
+  assert.equal(stored.get(`${TYPE}|regular`), null)
+  // in a row: one that holds in between begins anew
+  for (const next of [5, 6, 7]) {
+    await versions.keys.set({ [TYPE]: { regular: version(next) } })
+    versions.refuse('regular')
+    await versions.keys.set({ [TYPE]: { regular: version(next + 10) } })
+  }
+  await versions.settled()
+  assert.equal(kept('regular'), 7)
+  versions.refuse('regular')
+  assert.deepEqual([versions.takeRefusal('regular'), versions.takeRefusal('regular')], [true, false])
+})
+
 test('other keys pass; a version that is taken back is gone', async () => {
   const { versions, stored, read } = setUp()
   await versions.keys.set({ 'sender-key-memory': { a: { x: true } }, [TYPE]: { regular: version(1) } })

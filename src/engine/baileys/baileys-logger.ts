@@ -39,7 +39,7 @@ export const createBaileysLogger = (
     if (from < 0 || ORDER.indexOf(severity) < from) return
     logger[severity](reasonOf(fields), message ?? (typeof fields === 'string' ? fields : 'baileys'))
   }
-  const [debug, error] = [say('debug'), say('error')]
+  const [debug, warn, error] = [say('debug'), say('warn'), say('error')]
   const adapted: BaileysLogger = {
     level: level.toLowerCase(),
     child: () => adapted,
@@ -51,7 +51,10 @@ export const createBaileysLogger = (
       debug(fields, message)
     },
     info: say('info'),
-    warn: say('warn'),
+    warn: (fields, message) => {
+      stock?.onWarn(fields, message)
+      warn(fields, message)
+    },
     error: (fields, message) => {
       if (!stock?.onError(fields, message)) error(fields, message)
     },

@@ -44,6 +44,7 @@ export class ChatChanges {
   readonly #lidMap: LidMap
   readonly #intake: Intake
   readonly #failures: Pick<StanzaFailureRepository, 'note'>
+  readonly #takeRefusal: (collection: string) => boolean
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #uploads = new KeyedQueue<string>()
@@ -55,6 +56,8 @@ export class ChatChanges {
     readonly lidMap: LidMap
     readonly intake: Intake
     readonly failures: Pick<StanzaFailureRepository, 'note'>
+    /** Whether changes of a collection did not verify when they were last fetched. */
+    readonly takeRefusal: (collection: string) => boolean
     readonly clock: Clock
     readonly logger: Logger
   }) {
@@ -63,6 +66,7 @@ export class ChatChanges {
     this.#lidMap = deps.lidMap
     this.#intake = deps.intake
     this.#failures = deps.failures
+    this.#takeRefusal = deps.takeRefusal
     this.#clock = deps.clock
     this.#logger = deps.logger
   }
@@ -170,6 +174,9 @@ export class ChatChanges {
     try {
       return await authState.keys.transaction(async () => {
         await this.#sock.resyncAppState([name], false)
+        // what is built on a state that does not verify would be refused by all other devices
+        if (this.#takeRefusal(name))
+          throw new ParleyError('conflict', 'the chats of the account do not verify; try again in a moment')
         const { [name]: stored } = await authState.keys.get('app-state-sync-version', [name])
         const before = stored ? ensureLTHashStateVersion(stored) : newLTHashState()
         const { patch: encoded, state } = await encodeSyncdPatch(patch, myAppStateKeyId, before, async (keyId) => {

@@ -13,7 +13,7 @@ import { ParleyError } from '../../kernel/errors.ts'
 import { KeyedQueue } from '../../kernel/keyed-queue.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { SignalKeyRepository, StanzaFailureRepository } from '../../storage/index.ts'
-import type { Account, Engine, EngineSession, MediaFacts, OpenSession } from '../index.ts'
+import type { Account, CloseCause, Engine, EngineSession, MediaFacts, OpenSession } from '../index.ts'
 import { accountOf } from './account.ts'
 import { AppStateVersions } from './app-state-versions.ts'
 import { AuthStore } from './auth-store.ts'
@@ -63,13 +63,17 @@ export interface BaileysEngineOptions {
 }
 
 /** Key material that was refused since the start, by kind. */
-export interface RefusalCounts {
-  message: number
-  sender_key_message: number
-  pre_key_bundle: number
-  device_identity: number
-  plaintext: number
-}
+export type RefusalCounts = Record<
+  | 'message'
+  | 'sender_key_message'
+  | 'pre_key_bundle'
+  | 'device_identity'
+  | 'plaintext'
+  | 'app_state'
+  | 'pairing'
+  | 'certificate',
+  number
+>
 
 /** Engine on Baileys: one socket per device; caches, agents and the Signal core are shared by all. */
 export class BaileysEngine implements Engine {
@@ -80,6 +84,9 @@ export class BaileysEngine implements Engine {
     pre_key_bundle: 0,
     device_identity: 0,
     plaintext: 0,
+    app_state: 0,
+    pairing: 0,
+    certificate: 0,
   }
   readonly #options: BaileysEngineOptions
   readonly #transport: Transport
@@ -115,7 +122,11 @@ export class BaileysEngine implements Engine {
       ask: (pns) => askLids(sock, pns),
     })
     let onMutation: OnMutation = () => undefined
-    const stock = new StockHandlers()
+    const stock = new StockHandlers((collection, reason) => {
+      this.refusals.app_state++
+      logger.warn({ collection, reason }, 'refused changes of the app state')
+      versions.refuse(collection)
+    })
     const onStorageFailure = () => session?.close({ kind: 'network', message: 'what came in could not be stored' })
     const versions = new AppStateVersions({
       keys: auth.keys,
@@ -162,7 +173,13 @@ export class BaileysEngine implements Engine {
       },
       onStorageFailure,
     })
-    const chatChanges = new ChatChanges({ ...parts, failures: stanzaFailures, clock, logger })
+    const chatChanges = new ChatChanges({
+      ...parts,
+      failures: stanzaFailures,
+      takeRefusal: (collection) => versions.takeRefusal(collection),
+      clock,
+      logger,
+    })
     onMutation = (mutation, fromFull) => chatChanges.onMutation(mutation, fromFull)
     listenToPresence({ sock, lidMap, logger, onSignal: request.onSignal })
     const passkey = new PasskeyLinking({
@@ -199,9 +216,16 @@ export class BaileysEngine implements Engine {
       browser: ['Mac OS', 'Chrome', ''],
       lookupBatchSize: this.#options.lookupBatchSize ?? 50,
       qrLifetimeMs: this.#options.qrLifetimeMs,
+      onClosed: (cause) => this.#countRefusal(cause),
       onSignal: request.onSignal,
     })
     return session
+  }
+
+  /** A connection that ended because of what the other side could not prove. */
+  #countRefusal(cause: CloseCause): void {
+    if (cause.kind === 'pairing_error') this.refusals.pairing++
+    else if ('message' in cause && cause.message.includes('certificate')) this.refusals.certificate++
   }
 
   async storedAccount(deviceId: string): Promise<Account | undefined> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { NACK_REASONS } from 'baileys'
+import { NACK_REASONS, proto } from 'baileys'
 import { messageNode, padded, receiptNode, setUp } from '../../../test/support/incoming-stanzas.ts'
 import { ParleyError } from '../../kernel/errors.ts'
 import { ATTEMPTS } from './poison.ts'
@@ -14,6 +14,27 @@ test('a message is taken in, then acknowledged', async () => {
     ['message', 'receipt'],
   )
   assert.deepEqual([receipts, told], [['M1'], []])
+})
+
+test('a message in the clear is taken from a channel, and from nobody else', async () => {
+  const { taken, told, acks, hear } = await setUp()
+  const inTheClear = (id: string, from: string) => ({
+    ...messageNode(id, { from }),
+    content: [
+      { tag: 'plaintext', attrs: {}, content: proto.Message.encode({ conversation: `text of ${id}` }).finish() },
+    ],
+  })
+  await hear(inTheClear('CHANNEL', '120363000000000009@newsletter'))
+  assert.deepEqual(
+    taken.map((one) => one.kind === 'message' && [one.messageId, one.text]),
+    [['CHANNEL', 'text of CHANNEL']],
+  )
+  assert.deepEqual([told, acks], [[], [['CHANNEL', undefined]]])
+  for (const from of ['4915112345678@s.whatsapp.net', '111@lid', '120363000000000009@g.us', 'status@broadcast'])
+    await hear(inTheClear(from, from))
+  assert.equal(taken.length, 1)
+  assert.deepEqual(told, Array(4).fill('plaintext'))
+  assert.ok(acks.slice(1).every(([, code]) => code === NACK_REASONS.UnrecognizedStanza))
 })
 
 test('a stanza that breaks us stays unacknowledged, is counted, and is put aside the fifth time', async () => {

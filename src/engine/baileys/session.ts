@@ -66,6 +66,7 @@ export class BaileysSession implements EngineSession {
   readonly #browser: WABrowserDescription
   readonly #qrLifetimeMs: number | undefined
   readonly #onSignal: (signal: EngineSignal) => void
+  readonly #onCause: (cause: CloseCause) => void
   readonly #passkey: PasskeyLinking
   readonly #answers: SendAnswers
   readonly #lookups: PhoneLookups
@@ -96,6 +97,8 @@ export class BaileysSession implements EngineSession {
     readonly lookupBatchSize: number
     /** When the socket was told to show each code for this long. */
     readonly qrLifetimeMs?: number | undefined
+    /** Told before the signal. */
+    readonly onClosed: (cause: CloseCause) => void
     readonly onSignal: (signal: EngineSignal) => void
   }) {
     this.deviceId = deps.deviceId
@@ -114,6 +117,7 @@ export class BaileysSession implements EngineSession {
     this.#browser = deps.browser
     this.#qrLifetimeMs = deps.qrLifetimeMs
     this.#onSignal = deps.onSignal
+    this.#onCause = deps.onClosed
     this.#answers = new SendAnswers(deps.clock)
     this.#lookups = new PhoneLookups({
       ask: (phones) => askPhones(deps.sock, deps.lidMap, phones),
@@ -365,6 +369,8 @@ export class BaileysSession implements EngineSession {
     this.#open = false
     this.#answers.close()
     await this[Symbol.asyncDispose]()
-    this.#onSignal({ type: 'closed', cause: this.#localCause ?? toCloseCause(error, this.#clock.now()) })
+    const cause = this.#localCause ?? toCloseCause(error, this.#clock.now())
+    this.#onCause(cause)
+    this.#onSignal({ type: 'closed', cause })
   }
 }

@@ -14,6 +14,11 @@ export type StockTask = 'notification' | 'receipt' | 'call'
 export class StockHandlers {
   readonly #withheld = new WeakSet<object>()
   readonly #failures = new Map<StockTask, Error>()
+  readonly #onStateRefused: (collection: string, words: string) => void
+
+  constructor(onStateRefused: (collection: string, words: string) => void = () => undefined) {
+    this.#onStateRefused = onStateRefused
+  }
 
   /** Resolves when Baileys has done its part and its listeners were told. @throws what Baileys has swallowed */
   async run(task: StockTask, listener: (node: BinaryNode) => unknown, node: BinaryNode): Promise<void> {
@@ -33,6 +38,15 @@ export class StockHandlers {
     if (attrs && this.#withheld.has(attrs)) throw new AcknowledgementWithheld()
   }
 
+  /** A line of Baileys' at `warn`: changes whose MACs do not hold are left out, and it goes on as if there were none. */
+  onWarn(fields: unknown, message: string | undefined): void {
+    if (!message || !STATE_REFUSED.test(message)) return
+    const { name, error } = (fields ?? {}) as { name?: string; error?: string }
+    const words = `the app state does not verify: ${error ?? message}`
+    this.#failures.set('notification', new Error(words))
+    this.#onStateRefused(name ?? '', words)
+  }
+
   /** A line of Baileys' at `error`. Answers whether it is only the consequence of what was withheld. */
   onError(fields: unknown, message: string | undefined): boolean {
     const { ackErr, err, error, trace } = (fields ?? {}) as Record<'ackErr' | 'err' | 'error' | 'trace', unknown>
@@ -49,6 +63,8 @@ export class StockHandlers {
 export class AcknowledgementWithheld extends Error {
   override readonly name = 'AcknowledgementWithheld'
 }
+
+const STATE_REFUSED = /^(failed to decode patch|LTHash verification failed)/
 
 /** What Baileys says when it swallows an error. */
 const FAILURES: Readonly<Record<string, StockTask>> = {

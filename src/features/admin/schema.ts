@@ -27,6 +27,10 @@ export const Health = Type.Object({
   uptime_seconds: Count,
   version: Type.String(),
   go_version: Type.String({ description: 'The runtime: Node.js and its version' }),
+  refused: Type.Record(Type.String(), Count, {
+    description:
+      'What did not verify since the start, by kind: `message`, `sender_key_message`, `pre_key_bundle`, `device_identity`, `plaintext`, `app_state`, `pairing`, `certificate`',
+  }),
   api_keys: Type.Optional(Count),
   active_api_keys: Type.Optional(Count),
 })

@@ -10,6 +10,8 @@ export interface AdminServiceParts {
   readonly sessions: Pick<Sessions, 'status' | 'count' | 'reconnectAll'>
   readonly clock: Pick<Clock, 'now'>
   readonly version: string
+  /** What was refused since the start because it does not verify, by kind. */
+  readonly refusals: () => Readonly<Record<string, number>>
   readonly startedAt: number
 }
 
@@ -69,7 +71,7 @@ export class AdminService {
 
   /** Answers even when the database does not: that is what it is asked for. */
   async health() {
-    const { sessions, clock, startedAt, version } = this.#parts
+    const { sessions, clock, startedAt, version, refusals } = this.#parts
     const [database, counts] = await Promise.all([this.#askDatabase(), this.#countForHealth()])
     const memory = process.memoryUsage()
     const uptime = clock.now() - startedAt
@@ -85,6 +87,7 @@ export class AdminService {
       uptime_seconds: Math.floor(uptime / 1_000),
       version,
       go_version: `node ${process.version}`,
+      refused: { ...refusals() },
       ...(counts ? { api_keys: counts.keys, active_api_keys: counts.activeKeys } : {}),
     }
   }

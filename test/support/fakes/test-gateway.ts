@@ -95,6 +95,7 @@ export class TestGateway implements AsyncDisposable {
         clock,
         version: '9.9.9',
         startedAt: clock.now(),
+        refusals: () => ({ message: 1 }),
         whatsappVersion: version,
         // the webhooks area has tests of its own, on a real database
         subscriptions: new Subscriptions({ enabled: false }),

@@ -20,6 +20,9 @@ const sync: IqHandler = (call) => {
   }
 }
 
+/** Bytes of a value's MAC, which stands behind the value. */
+const MAC = 32
+
 export const appStateHandlers: IqHandlers = { 'w:sync:app:state set sync': sync }
 
 function syncOne(call: IqCall, collection: BinaryNode, changed: BinaryNode[]): BinaryNode {
@@ -54,12 +57,34 @@ function isReadable(patch: Uint8Array | undefined): boolean {
   }
 }
 
+/** The patch as it is, or as an armed fault has it; phones always get theirs as it is. */
+function tampered({ device, context: { faults } }: IqCall, patch: proto.ISyncdPatch): proto.ISyncdPatch {
+  if (!faults.armed || device.id === 0) return patch
+  const { account } = device
+  const { snapshotMac, patchMac, mutations = [] } = patch
+  const [record, ...others] = (mutations ?? []).map((mutation) => mutation.record!)
+  const blob = Buffer.from(record?.value?.blob ?? [])
+  const [sealed, valueMac] = [blob.subarray(0, -MAC), blob.subarray(-MAC)]
+  const value = [
+    faults.tamper('app_state_value', account, sealed),
+    faults.tamper('app_state_value_mac', account, valueMac),
+  ]
+  const index = faults.tamper('app_state_index_mac', account, record?.index?.blob ?? Buffer.alloc(0))
+  const first = { ...record, index: { blob: index }, value: { blob: Buffer.concat(value) } }
+  return {
+    ...patch,
+    patchMac: faults.tamper('app_state_patch_mac', account, patchMac!),
+    snapshotMac: faults.tamper('app_state_snapshot_mac', account, snapshotMac!),
+    ...(record && { mutations: [first, ...others].map((one, i) => ({ ...mutations![i], record: one })) }),
+  }
+}
+
 /** The service numbers the patches: what is stored is as the client wrote it. */
 function patchNodes(call: IqCall, name: string, after: number): BinaryNode[] {
   const newer = call.context.appState.after(call.device.account, name, after)
   if (newer.length === 0) return []
   const patches = newer.map(({ version, patch }) => {
-    const numbered = { ...proto.SyncdPatch.decode(patch), version: { version } }
+    const numbered = tampered(call, { ...proto.SyncdPatch.decode(patch), version: { version } })
     return node('patch', {}, Buffer.from(proto.SyncdPatch.encode(numbered).finish()))
   })
   return [node('patches', {}, patches)]
