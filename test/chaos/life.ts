@@ -46,12 +46,18 @@ export class Life {
     const ready = Promise.withResolvers<void>()
     this.ready = ready.promise
     this.ready.catch(() => undefined)
-    const timer = setTimeout(() => ready.reject(new Error('the gateway did not start in time')), START_LIMIT_MS)
+    const timer = setTimeout(() => {
+      ready.reject(new Error('the gateway did not start in time'))
+      void this.stop()
+    }, START_LIMIT_MS)
     for (const stream of [this.#child.stdout!, this.#child.stderr!])
       createInterface({ input: stream }).on('line', (line) => {
         log.write(`${line}\n`)
         if (line.startsWith(TRAP_LINE)) this.#sprung = JSON.parse(line.slice(TRAP_LINE.length)) as Sprung
-        if (line.startsWith('Parley ') && line.includes(' listens on ')) ready.resolve()
+        if (line.startsWith('Parley ') && line.includes(' listens on ')) {
+          clearTimeout(timer)
+          ready.resolve()
+        }
       })
     this.ended = once(this.#child, 'close').then(([code, signal]: (string | number | null)[]) => {
       this.#over = true

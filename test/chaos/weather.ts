@@ -34,12 +34,12 @@ export class Weather {
     this.#parts = parts
   }
 
-  /** Troubles, one after the other, until the signal. `receiverStays`: the receiver is needed as it is. */
-  async blow(signal: AbortSignal, receiverStays: boolean): Promise<void> {
+  /** Troubles, one after the other, until the signal. The receiver is spared while it is needed as it is, or by nobody. */
+  async blow(signal: AbortSignal, isReceiverSpared: () => boolean): Promise<void> {
     const { dice, receiver } = this.#parts
     while (!signal.aborted) {
       await sleep(dice.between(150, 900), signal)
-      if (!signal.aborted) await this.strike(this.#draw(receiverStays), signal)
+      if (!signal.aborted) await this.strike(this.#draw(isReceiverSpared()), signal)
     }
     await receiver.setMood('well')
     receiver.faults.disarm()
@@ -86,10 +86,10 @@ export class Weather {
       })
   }
 
-  #draw(receiverStays: boolean): Trouble {
-    if (!this.#deck.some((kind) => !receiverStays || !isReceivers(kind)))
-      this.#deck.push(...this.#parts.dice.shuffle(KINDS))
-    const at = this.#deck.findIndex((kind) => !receiverStays || !isReceivers(kind))
+  #draw(isReceiverSpared: boolean): Trouble {
+    const fits = (kind: Trouble) => !isReceiverSpared || !isReceivers(kind)
+    if (!this.#deck.some(fits)) this.#deck.push(...this.#parts.dice.shuffle(KINDS))
+    const at = this.#deck.findIndex(fits)
     return this.#deck.splice(at, 1)[0]!
   }
 }
