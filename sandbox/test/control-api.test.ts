@@ -71,6 +71,10 @@ test('people write to each other over HTTP: text, quote, receipts, read, filters
     poll: null,
     vote: null,
     disappearing_seconds: null,
+    expires_after: null,
+    timer_set_at: null,
+    timer_by_default: false,
+    quoted_chat: null,
   })
   await control.post(`/sandbox/people/${ben.phone}/send`, { to: ann.lid, text: 'yes', quoted_message_id: message_id })
   const answer = await control.get(`/sandbox/people/${ann.phone}/messages?wait_ms=5000`)
@@ -288,6 +292,8 @@ const ROUTES = [
   'POST /sandbox/devices/{jid}/disconnect',
   'POST /sandbox/faults',
   'POST /sandbox/groups',
+  'POST /sandbox/media/blobs',
+  'POST /sandbox/media/damage',
   'POST /sandbox/media/expire',
   'POST /sandbox/people',
   ...[
@@ -307,6 +313,10 @@ const ROUTES = [
     'scan',
     'send',
     'send-media',
+    'send-timed',
+    'timer',
+    'default-timer',
+    'forget-files',
     'typing',
     'watch',
   ].map((action) => `POST ${PERSON}/${action}`),
