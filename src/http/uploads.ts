@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Transform, type TransformCallback } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { MultipartFile } from '@fastify/multipart'
-import { ParleyError } from '../kernel/errors.ts'
+import { diskFailure, ParleyError } from '../kernel/errors.ts'
 import { formatSize } from '../kernel/sizes.ts'
 import type { UploadedFile, UploadRule } from './route.ts'
 
@@ -38,8 +38,7 @@ export const spool = async (
   bodyLimit: number,
   rule: UploadRule,
 ): Promise<SpooledFile> => {
-  await mkdir(folder, { recursive: true })
-  const home = await mkdtemp(join(folder, 'upload-'))
+  const home = await makeHome(folder)
   const dispose = () => rm(home, { recursive: true, force: true })
   const path = join(home, 'file')
   const limit = rule.maxBytes <= bodyLimit ? fileTooLarge(rule) : bodyTooLarge(bodyLimit)
@@ -53,7 +52,16 @@ export const spool = async (
     }
   } catch (error) {
     await dispose()
-    throw error
+    throw diskFailure(error) ?? error
+  }
+}
+
+const makeHome = async (folder: string): Promise<string> => {
+  try {
+    await mkdir(folder, { recursive: true })
+    return await mkdtemp(join(folder, 'upload-'))
+  } catch (error) {
+    throw diskFailure(error) ?? error
   }
 }
 

@@ -58,5 +58,14 @@ export class ParleyError extends Error {
 export const isParleyError = (error: unknown, code?: ErrorCode): error is ParleyError =>
   error instanceof ParleyError && (code === undefined || error.code === code)
 
+const DISK_CODES = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO', 'EMFILE', 'ENFILE', 'ENOTDIR'])
+
+/** What a full or forbidden disk throws, as what it is: neither the caller's fault nor WhatsApp's. */
+export const diskFailure = (thrown: unknown): ParleyError | undefined => {
+  const { code = '', syscall } = (thrown ?? {}) as { readonly code?: string; readonly syscall?: string }
+  if (!DISK_CODES.has(code) || syscall === undefined || syscall === 'connect') return undefined
+  return new ParleyError('storage_unavailable', `files cannot be written down (${code})`, { cause: thrown })
+}
+
 /** The error's words, whatever was thrown (whatsapp-rust-bridge throws strings). */
 export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))

@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Clock } from '../kernel/clock.ts'
-import { messageOf } from '../kernel/errors.ts'
+import { diskFailure, messageOf } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/logger.ts'
 
 /** A file in the store: it can be opened although it has to go meanwhile, and read to its end once it is open. */
@@ -67,19 +67,25 @@ export class MediaStore {
     return fileAt(path, found.size)
   }
 
-  /** Takes a finished file into the store (it is moved) and makes room for it. */
+  /** Takes a finished file into the store (it is moved) and makes room for it. @throws storage_unavailable */
   async put(identity: string, from: string): Promise<StoredFile> {
     if (!IDENTITY.test(identity)) throw new RangeError('a file is named by 64 hexadecimal digits')
     const entries = await this.#load()
     const path = this.#pathOf(identity)
-    await mkdir(join(this.#folder, identity.slice(0, 2)), { recursive: true })
-    await flush(from)
-    await rename(from, path)
-    const { size } = await stat(path)
+    const { size } = await this.#take(from, path).catch((error: unknown) => {
+      throw diskFailure(error) ?? error
+    })
     this.#bytes += size - (entries.get(identity)?.size ?? 0)
     entries.set(identity, { size, usedAt: this.#clock.now() })
     await this.#evict(entries, identity)
     return fileAt(path, size)
+  }
+
+  async #take(from: string, path: string): Promise<{ readonly size: number }> {
+    await mkdir(dirname(path), { recursive: true })
+    await flush(from)
+    await rename(from, path)
+    return stat(path)
   }
 
   /** What nobody is to see any more; does nothing when it is not there. */
@@ -115,12 +121,17 @@ export class MediaStore {
 
   /** What earlier runs left: read once, when it is first needed. */
   #load(): Promise<Map<string, Entry>> {
-    this.#entries ??= this.#scan()
+    this.#entries ??= this.#scan().catch((error: unknown) => {
+      // the disk may be there again when it is needed next
+      this.#entries = undefined
+      throw diskFailure(error) ?? error
+    })
     return this.#entries
   }
 
   async #scan(): Promise<Map<string, Entry>> {
     const entries = new Map<string, Entry>()
+    this.#bytes = 0
     await mkdir(this.#folder, { recursive: true })
     for (const file of await readdir(this.#folder, { recursive: true, withFileTypes: true })) {
       if (!file.isFile() || !IDENTITY.test(file.name)) continue

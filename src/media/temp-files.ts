@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { diskFailure } from '../kernel/errors.ts'
 
 /** A folder for one job; disposing it removes everything in it. */
 export interface Workspace extends AsyncDisposable {
@@ -29,12 +30,21 @@ export class TempFiles {
     }
   }
 
+  /** @throws storage_unavailable */
   async workspace(): Promise<Workspace> {
-    await mkdir(this.folder, { recursive: true })
-    const home = await mkdtemp(join(this.folder, 'work-'))
+    const home = await this.#makeHome()
     return {
       path: (name) => join(home, `${++this.#count}-${name}`),
       [Symbol.asyncDispose]: () => rm(home, { recursive: true, force: true }),
+    }
+  }
+
+  async #makeHome(): Promise<string> {
+    try {
+      await mkdir(this.folder, { recursive: true })
+      return await mkdtemp(join(this.folder, 'work-'))
+    } catch (error) {
+      throw diskFailure(error) ?? error
     }
   }
 }

@@ -1,7 +1,7 @@
 import { type Readable, Transform, type TransformCallback, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Agent, request } from 'undici'
-import { isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
+import { diskFailure, isParleyError, messageOf, ParleyError } from '../kernel/errors.ts'
 import { formatSize } from '../kernel/sizes.ts'
 import type { AddressGuard } from './address-guard.ts'
 import { type GuardedDial, guardedAgent } from './guarded-agent.ts'
@@ -73,7 +73,7 @@ export class Fetcher implements AsyncDisposable {
       sink.destroy()
       if (isParleyError(error)) throw error
       if (signal.aborted) throw bad(field, `did not answer within ${timeoutMs / 1000} s`)
-      throw bad(field, `cannot be fetched: ${messageOf(error)}`)
+      throw diskFailure(error) ?? bad(field, `cannot be fetched: ${messageOf(error)}`)
     }
   }
 

@@ -333,6 +333,27 @@ for (const database of ['sqlite', 'postgres'] as const satisfies readonly Databa
       assert.deepEqual([shrunk.media.width, (await sharp(shrunk.bytes).metadata()).width], [1_600, 1_600])
     })
 
+    test('a disk that takes no files is said to be the reason, and is nobody else', async () => {
+      const id = await ben.sendFile(ada.phone, { kind: 'document', base64: 'AAEC', mimetype: 'a/b' })
+      await ada.device.event('media.received', { message_id: id })
+      // a folder below a file: nothing can be written there, not even by root
+      await stage.restart({ MEDIA_STORE_DIR: join(home, 'ca.pem', 'media') })
+      await ada.device.untilConnected()
+      const answers = [
+        await post('documents', form(files.get('documents')!, 'a')),
+        await ada.device.call('POST', `/chats/${ben.number}/documents`, { body: { base64: 'AAEC' } }),
+        await ada.device.call('GET', `/messages/${id}/media`),
+      ]
+      for (const { status, body, headers } of answers) {
+        assert.deepEqual([status, body.data.error_code], [503, 'storage_unavailable'])
+        assert.match(body.message, /files cannot be written down \(ENOTDIR\)/)
+        assert.ok(Number(headers.get('retry-after')) > 0)
+      }
+      await stage.restart()
+      await ada.device.untilConnected()
+      assert.deepEqual([...(await ada.device.call('GET', `/messages/${id}/media`)).bytes], [0, 1, 2])
+    })
+
     test('without ffmpeg what needs it answers 501, and all else works', async () => {
       await stage.stop()
       await stage.startProcess({ FFMPEG_PATH: join(home, 'no-ffmpeg') })

@@ -6,7 +6,7 @@ import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type BaileysEventMap, decryptMediaRetryData, encryptMediaRetryRequest, proto, type WASocket } from 'baileys'
 import type { Clock } from '../../kernel/clock.ts'
-import { isParleyError, messageOf, ParleyError } from '../../kernel/errors.ts'
+import { diskFailure, isParleyError, messageOf, ParleyError } from '../../kernel/errors.ts'
 import { bareJid } from '../../kernel/jid.ts'
 import type { DownloadOptions, EngineSignal, MediaKind, MediaPort, MediaRetry, UploadedMedia } from '../index.ts'
 import type { AuthStore } from './auth-store.ts'
@@ -291,5 +291,8 @@ const textOf = async (response: IncomingMessage): Promise<string> => {
 
 const transferError = (thrown: unknown, signal: AbortSignal | undefined, doing: string): unknown => {
   if (signal?.aborted || isParleyError(thrown)) return thrown
-  return new ParleyError('whatsapp_refused', `failed while ${doing}: ${messageOf(thrown)}`, { cause: thrown })
+  return (
+    diskFailure(thrown) ??
+    new ParleyError('whatsapp_refused', `failed while ${doing}: ${messageOf(thrown)}`, { cause: thrown })
+  )
 }

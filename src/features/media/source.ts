@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import { stat, writeFile } from 'node:fs/promises'
 import type { UploadedFile, UploadRule } from '../../http/route.ts'
-import { isParleyError, ParleyError } from '../../kernel/errors.ts'
+import { diskFailure, isParleyError, ParleyError } from '../../kernel/errors.ts'
 import { formatSize } from '../../kernel/sizes.ts'
 import type { Workspace } from '../../media/temp-files.ts'
 import type { Fetcher } from '../../webhooks/fetcher.ts'
@@ -48,7 +48,9 @@ export const receive = async (
     const bytes = decodeBase64(base64.replace(DATA_URL, ''), 'base64')
     if (bytes.length > maxBytes) throw tooLarge('base64', what, maxBytes)
     const path = work.path('decoded')
-    await writeFile(path, bytes)
+    await writeFile(path, bytes).catch((error: unknown) => {
+      throw diskFailure(error) ?? error
+    })
     return { path, size: bytes.length, fileName: undefined }
   }
   throw new ParleyError('bad_request', 'file: is required (or url or base64 in JSON)', { field: 'file' })
