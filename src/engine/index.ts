@@ -105,8 +105,8 @@ export interface EngineSession extends AsyncDisposable {
   subscribePresence(jid: string): Promise<void>
   /** Seconds after which messages of new chats disappear; 0 = off. */
   setDefaultDisappearing(seconds: number): Promise<void>
-  /** The same as it is set now, on whichever device; undefined = not known yet. */
-  readonly defaultTimer: ChatTimer | undefined
+  /** The same as it is set now, on whichever device; WhatsApp is asked the first time. Undefined when it does not say. */
+  defaultTimer(): Promise<ChatTimer | undefined>
   /** After how long messages of a group disappear. @throws forbidden, not_found, whatsapp_timeout, whatsapp_refused */
   groupTimer(group: string): Promise<number>
   /** The same for a group; only admins may in some. @throws forbidden, not_found, whatsapp_refused */

@@ -120,9 +120,11 @@ export class MessageSender {
           ...more,
         },
       })
+    const carries = carriesTimer(content)
+    const ofNewChats = carries && kindOfJid(chat.jid) !== 'group' ? await connection.defaultTimer() : undefined
     // who is told of it that the chat has a timer builds it once more; most chats have none
-    const timed = carriesTimer(content)
-      ? { ofNewChats: connection.defaultTimer, content: (timer: OutgoingContext['timer']) => build({ timer: timer! }) }
+    const timed = carries
+      ? { ofNewChats, content: (timer: OutgoingContext['timer']) => build({ timer: timer! }) }
       : undefined
     return this.#accept(device, { messageId, chat, request, content, encoded: build({}), timed })
   }

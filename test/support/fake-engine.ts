@@ -134,7 +134,9 @@ export class FakeSession implements EngineSession {
     await Promise.resolve()
   }
 
-  readonly defaultTimer = undefined
+  async defaultTimer(): Promise<undefined> {
+    await Promise.resolve()
+  }
 
   async groupTimer(): Promise<number> {
     return 0

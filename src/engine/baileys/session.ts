@@ -45,6 +45,8 @@ import { SendAnswers } from './send-answers.ts'
 const FIRST_QR_MS = 60_000
 const NEXT_QR_MS = 20_000
 const PAIRING_CODE_MS = 160_000
+/** A message waits no longer to learn it. */
+const DEFAULT_TIMER_WAIT_MS = 3_000
 
 /**
  * One Baileys socket as an EngineSession. Everything Baileys tells about the connection becomes a signal here; `closed`
@@ -72,6 +74,7 @@ export class BaileysSession implements EngineSession {
   readonly #lookups: PhoneLookups
   readonly #relayMessage: WASocket['relayMessage']
   #toldName: string | undefined
+  #defaultTimerAsked: Promise<void> | undefined
   #qrCount = 0
   #codeAsked = false
   #open = false
@@ -219,7 +222,17 @@ export class BaileysSession implements EngineSession {
     await this.#auth.save()
   }
 
-  get defaultTimer(): ChatTimer | undefined {
+  async defaultTimer(): Promise<ChatTimer | undefined> {
+    const known = timerOfAccount(this.#auth.creds)
+    if (known) return known
+    // later changes are told to us, so this is once for each account; who does not answer is not asked again
+    this.#defaultTimerAsked ??= readDefaultTimer(this.#sock)
+      .then(() => this.#auth.save())
+      .catch((error: unknown) => this.#logger.debug({ reason: messageOf(error) }, 'asking for the default timer'))
+    const { promise: enough, resolve } = Promise.withResolvers<void>()
+    const cancel = this.#clock.after(DEFAULT_TIMER_WAIT_MS, resolve)
+    await Promise.race([this.#defaultTimerAsked, enough])
+    cancel()
     return timerOfAccount(this.#auth.creds)
   }
 
@@ -297,11 +310,6 @@ export class BaileysSession implements EngineSession {
     if (update.connection === 'open') {
       this.#open = true
       this.#onSignal({ type: 'open' })
-      // later changes are told to us
-      if (!this.defaultTimer)
-        readDefaultTimer(this.#sock)
-          .then(() => this.#auth.save())
-          .catch((error: unknown) => this.#logger.debug({ reason: messageOf(error) }, 'asking for the default timer'))
     }
     if (update.connection === 'close') void this.#onClose(update.lastDisconnect?.error)
   }
