@@ -13,11 +13,11 @@ const byName = sql(
   `select contact_id, pn, lid from contacts where device_id = ? and pn = ?
    union all select contact_id, pn, lid from contacts where device_id = ? and lid = ? limit 1`,
 )
+// Not a join: SQLite plans that one anew at every call, because an index of `conversations` is partial.
 const byConversation = sql(
   'identities_by_conversation',
-  `select c.contact_id, c.pn, c.lid from conversations v
-   join contacts c on c.device_id = v.device_id and c.contact_id = v.contact_id
-   where v.device_id = ? and v.conversation_id = ?`,
+  `select contact_id, pn, lid from contacts where device_id = ? and contact_id = (
+     select contact_id from conversations where device_id = ? and conversation_id = ?)`,
 )
 const conversationOfContact = sql(
   'identities_conversation_of_contact',
@@ -36,7 +36,7 @@ const toParty = ({ contact_id, pn, lid }: PartyRecord): KnownParty => ({
 
 /** Inside a unit: the person behind a conversation; undefined when it is not a person's. */
 export function* partyOfConversation(deviceId: string, conversationId: string): Work<KnownParty | undefined> {
-  const found = yield* queryOne<PartyRecord>(byConversation, deviceId, conversationId)
+  const found = yield* queryOne<PartyRecord>(byConversation, deviceId, deviceId, conversationId)
   return found && toParty(found)
 }
 

@@ -9,9 +9,10 @@ interface Target {
   readonly from_me: unknown
 }
 
+// Chosen from here: an `order by` makes SQLite open a sorter.
 const findTarget = sql(
   'receipts_target',
-  'select id, state, from_me from messages where device_id = ? and message_id = ? and conversation_id = ? order by from_me desc limit 1',
+  'select id, state, from_me from messages where device_id = ? and message_id = ? and conversation_id = ?',
 )
 // Under an alias of the recipient too: the row may be older than the merge.
 const findTimes = sql(
@@ -53,7 +54,8 @@ export function* applyReceipts(
   const changed: ReceiptChange[] = []
   const moved: MovedMessage[] = []
   for (const receipt of receipts) {
-    const target = yield* queryOne<Target>(findTarget, deviceId, receipt.messageId, conversationId)
+    const copies = yield* query<Target>(findTarget, deviceId, receipt.messageId, conversationId)
+    const target = copies.find((copy) => copy.from_me) ?? copies[0]
     // To an incoming message only our own account's reading adds anything.
     if (!target || (!target.from_me && receipt.receipt === 'delivered')) continue
     const isParty = party && (receipt.recipient === party.pn || receipt.recipient === party.lid)

@@ -27,6 +27,7 @@ import { createSharedLidCache, LidMap } from './lid-map.ts'
 import { mediaFactsOf, relocated } from './media-part.ts'
 import { MediaTransfer } from './media-transfer.ts'
 import { pinNoiseRoot } from './noise-root.ts'
+import { type FrameSink, OutputGate } from './output-gate.ts'
 import { PasskeyLinking } from './passkey.ts'
 import { isStorageFailure } from './poison.ts'
 import { listenToPresence } from './presence.ts'
@@ -261,8 +262,9 @@ export class BaileysEngine implements Engine {
   ): WASocket {
     const { sentContent, protocolLogLevel, keepAliveIntervalMs, connectTimeoutMs, qrLifetimeMs } = this.#options
     const agent = this.#transport.agentFor(proxyUrl)
+    const gate = new OutputGate()
     const small = (name: string) => sliceOf(this.#small, `${deviceId}|${name}`)
-    return makeWASocket({
+    const sock = makeWASocket({
       waWebSocketUrl: this.#transport.url,
       version: [...this.version],
       browser,
@@ -307,6 +309,7 @@ export class BaileysEngine implements Engine {
           lidMap,
           locks: this.#locks,
           unwritten: this.#unwritten,
+          gate,
           logger,
           onRefused: (what) => {
             this.refusals[what]++
@@ -314,6 +317,9 @@ export class BaileysEngine implements Engine {
           onKeyFailure,
         }),
     })
+    // Baileys declares its WebSocket protected
+    gate.guard((sock.ws as unknown as { readonly socket: FrameSink }).socket)
+    return sock
   }
 }
 

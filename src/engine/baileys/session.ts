@@ -8,7 +8,7 @@ import {
   type WASocket,
 } from 'baileys'
 import type { Clock } from '../../kernel/clock.ts'
-import { messageOf, ParleyError } from '../../kernel/errors.ts'
+import { isParleyError, messageOf, ParleyError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { ChatChange, ChatTimer } from '../../kernel/message-facts.ts'
 import type {
@@ -149,6 +149,8 @@ export class BaileysSession implements EngineSession {
       if (again && chat.endsWith('@g.us')) await this.#auth.keys.set({ 'sender-key-memory': { [chat]: null } })
       return await this.#relay(chat, proto.Message.decode(content), messageId, ackTimeoutMs)
     } catch (error) {
+      // this message alone is what the database refused
+      if (isParleyError(error, 'internal')) throw error
       // "all encryptions failed" is what Baileys makes of a storage that is away
       throw this.#keyFailure ?? toEngineError(error, 'sending a message')
     }

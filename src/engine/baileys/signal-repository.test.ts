@@ -7,6 +7,7 @@ import { KeyedQueue } from '../../kernel/keyed-queue.ts'
 import { silentLogger } from '../../kernel/logger.ts'
 import { AuthStore } from './auth-store.ts'
 import { createSharedLidCache, LidMap } from './lid-map.ts'
+import { type FrameSink, OutputGate } from './output-gate.ts'
 import { RustSignalCore } from './rust-signal-core.ts'
 import { createSignalRepository } from './signal-repository.ts'
 
@@ -22,7 +23,12 @@ interface Side {
 
 const DEVICE = 'd1'
 
-const createSide = async (jid: string, keys = new MemorySignalKeys(), auth?: AuthStore): Promise<Side> => {
+const createSide = async (
+  jid: string,
+  keys = new MemorySignalKeys(),
+  auth?: AuthStore,
+  gate?: OutputGate,
+): Promise<Side> => {
   const store = auth ?? AuthStore.draft(DEVICE, keys)
   if (!auth) await store.persist()
   const lidMap = new LidMap({
@@ -40,6 +46,7 @@ const createSide = async (jid: string, keys = new MemorySignalKeys(), auth?: Aut
     core: new RustSignalCore(),
     lidMap,
     locks: new KeyedQueue(),
+    ...(gate ? { gate } : {}),
     logger: silentLogger,
     onRefused: (what) => refused.push(what),
     onKeyFailure: (error) => failures.push(error),
@@ -262,6 +269,41 @@ test('encryptions for one address do not wait for each other’s commits, and a 
   const fourth = await send(alice, bob, 'text 4')
   for (const [at, ciphertext] of [first, second, third, fourth].entries())
     assert.equal(await open(bob, alice, ciphertext), `text ${at + 1}`)
+})
+
+test('with a gate a ciphertext is handed out at once, and does not leave before its ratchet is committed', async () => {
+  const gate = new OutputGate()
+  const left: string[] = []
+  const socket: FrameSink = { send: (frame) => void left.push(Buffer.from(frame).toString()) }
+  gate.guard(socket)
+  const [alice, bob] = [await createSide('111@lid', undefined, undefined, gate), await createSide('222:3@lid')]
+  await alice.signal.injectE2ESession({ jid: bob.jid, session: await bundleOf(bob, 7) })
+  const committed = Promise.withResolvers<void>()
+  const commit = alice.keys.commit.bind(alice.keys)
+  alice.keys.commit = async (...what) => {
+    await committed.promise
+    return commit(...what)
+  }
+  const sent = await Promise.all([1, 2, 3].map((number) => send(alice, bob, `text ${number}`)))
+  socket.send(Buffer.from('frame'), assert.ifError)
+  await new Promise(setImmediate)
+  assert.deepEqual(left, [])
+  committed.resolve()
+  await new Promise(setImmediate)
+  assert.deepEqual(left, ['frame'])
+  for (const [at, ciphertext] of sent.entries()) assert.equal(await open(bob, alice, ciphertext), `text ${at + 1}`)
+
+  alice.keys.commit = () => Promise.reject(new ParleyError('storage_unavailable', 'gone'))
+  await send(alice, bob, 'never')
+  const errors: unknown[] = []
+  socket.send(Buffer.from('never'), (error) => errors.push(error))
+  await new Promise(setImmediate)
+  assert.deepEqual(left, ['frame'])
+  assert.equal(errors.length, 1)
+  assert.deepEqual(
+    alice.failures.map((error) => (error as ParleyError).code),
+    ['storage_unavailable'],
+  )
 })
 
 test('an encryption that is not committed gives no ciphertext; the ones behind it are readable', async () => {

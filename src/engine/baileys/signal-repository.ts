@@ -6,6 +6,8 @@ import type { Logger } from '../../kernel/logger.ts'
 import type { KeyCommit, KeyWrite, SignalKeyRepository } from '../../storage/index.ts'
 import type { AuthStore } from './auth-store.ts'
 import type { LidMap } from './lid-map.ts'
+import type { OutputGate } from './output-gate.ts'
+import { failureOfRelay } from './relay.ts'
 import { isRepetition } from './rust-signal-core.ts'
 import { formatAddress, type SignalAddress, type SignalCore, type SignalStore } from './signal-core.ts'
 import { UnwrittenRecords } from './unwritten-records.ts'
@@ -14,9 +16,9 @@ import { UnwrittenRecords } from './unwritten-records.ts'
  * Signal sessions of one device, in place of Baileys' own repository.
  *
  * One lock per canonical address: a person's sessions live under the LID as soon as it is known, so a PN and a LID of the
- * same device never race. What an operation changes is committed before its result is handed out: a ciphertext leaves
- * only after the ratchet that made it, a plaintext is used only after the ratchet that opened it and the plaintext
- * itself (the journal) are durable. Baileys' surrounding transactions play no part in it: they commit after sending.
+ * same device never race. What an operation changes is committed before its result has any effect: a ciphertext leaves
+ * the socket only after the ratchet that made it (`OutputGate`), a plaintext is used only after the ratchet that opened it
+ * and the plaintext itself (the journal) are durable. Baileys' surrounding transactions play no part in it: they commit after sending.
  */
 export interface RepositoryDeps {
   readonly deviceId: string
@@ -27,6 +29,8 @@ export interface RepositoryDeps {
   readonly locks: KeyedQueue<string>
   /** Shared like the locks; one of its own when absent. */
   readonly unwritten?: UnwrittenRecords
+  /** Holds what leaves the socket until the ratchets behind it are stored; without one an encryption waits itself. */
+  readonly gate?: OutputGate
   readonly logger: Logger
   /** Told of every refusal of key material, for the metrics. */
   readonly onRefused: (what: 'message' | 'sender_key_message' | 'pre_key_bundle') => void
@@ -45,7 +49,7 @@ export const STORAGE_FAILURE = 'parley:storage'
 export const STORAGE_REFUSAL = 'parley:refused'
 
 export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWithLIDStore => {
-  const { deviceId, auth, repository, core, lidMap, locks, logger, unwritten = new UnwrittenRecords() } = deps
+  const { deviceId, auth, repository, core, lidMap, locks, logger, gate, unwritten = new UnwrittenRecords() } = deps
 
   const canonical = async (jid: string, mayAsk: boolean): Promise<SignalAddress> => {
     if (!isPnServer(jid)) return toAddress(jid)
@@ -84,7 +88,7 @@ export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWi
     )
   }
 
-  /** The same for an encryption: the lock is free again while its commit is under way. */
+  /** The same for an encryption: the lock is free again while its commit is under way, and the gate waits for it. */
   const operateAhead = <R>(address: SignalAddress, work: (unit: KeyUnit) => Promise<R>): Promise<R> => {
     const name = lockName(deviceId, address)
     return tellingFailures(async () => {
@@ -95,7 +99,8 @@ export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWi
         unwritten.add(name, unit.writes, commit)
         return { result: done, committed: commit }
       })
-      await committed
+      if (!gate) await committed
+      else gate.hold(committed, failureOfRelay(deps.onKeyFailure))
       return result
     })
   }
