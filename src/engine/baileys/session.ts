@@ -2,6 +2,7 @@ import {
   type AuthenticationCreds,
   type BinaryNode,
   type ConnectionState,
+  jidDecode,
   jidNormalizedUser,
   proto,
   type WABrowserDescription,
@@ -9,6 +10,7 @@ import {
 } from 'baileys'
 import type { Clock } from '../../kernel/clock.ts'
 import { isParleyError, messageOf, ParleyError } from '../../kernel/errors.ts'
+import { kindOfJid } from '../../kernel/jid.ts'
 import type { Logger } from '../../kernel/logger.ts'
 import type { ChatChange, ChatTimer } from '../../kernel/message-facts.ts'
 import type {
@@ -38,6 +40,7 @@ import type { LidMap } from './lid-map.ts'
 import { requestPairingCode } from './pairing-code.ts'
 import type { PasskeyLinking } from './passkey.ts'
 import { askPhones, PhoneLookups } from './phone-lookups.ts'
+import { assertDevices } from './recipient-devices.ts'
 import { freeRelay } from './relay.ts'
 import { SendAnswers } from './send-answers.ts'
 
@@ -157,6 +160,7 @@ export class BaileysSession implements EngineSession {
   }
 
   async #relay(chat: string, content: proto.IMessage, messageId: string, timeoutMs: number): Promise<SendOutcome> {
+    if (isPerson(chat)) await assertDevices(this.#sock, chat, this.#ownUsers())
     // listening before sending: the answer may be quick
     const answer = this.#answers.expect(messageId, timeoutMs)
     try {
@@ -301,6 +305,11 @@ export class BaileysSession implements EngineSession {
     }
   }
 
+  #ownUsers(): readonly string[] {
+    const { me } = this.#auth.creds
+    return [me?.id, me?.lid].flatMap((jid) => jidDecode(jid)?.user ?? [])
+  }
+
   #assertOpen(): void {
     if (!this.#open || this.#closed) throw new ParleyError('not_connected', 'the device is not connected to WhatsApp')
   }
@@ -384,3 +393,5 @@ export class BaileysSession implements EngineSession {
     this.#onSignal({ type: 'closed', cause })
   }
 }
+
+const isPerson = (chat: string): boolean => ['pn', 'lid'].includes(kindOfJid(chat))
