@@ -94,7 +94,7 @@ export class Campaign {
       else if (aim === 'send_to_ack') await this.#killUnacknowledged(life, over.signal)
       else if (aim === 'post_to_marked' && !trap) await this.#killUnanswered(life, over.signal)
       const how = await life.ended
-      if (how !== 'SIGKILL') throw new Error(`the gateway ended by itself (${how})`)
+      if (how !== 'SIGKILL') throw new Error(`the gateway ended by itself (${how}), saying\n${life.lastWords}`)
     } finally {
       clearTimeout(limit)
       await blowing

@@ -14,6 +14,8 @@ export interface Sprung {
 
 const PRELOAD = pathToFileURL(`${import.meta.dirname}/preload/preload.ts`).href
 const START_LIMIT_MS = 60_000
+/** Lines that explain an end nobody asked for. */
+const LAST_LINES = 12
 
 /** One process of the gateway, from its start to its end. */
 export class Life {
@@ -22,6 +24,7 @@ export class Life {
   /** Resolves with the signal or the code it ended by, when all it said was read. */
   readonly ended: Promise<string>
   readonly #child: ChildProcess
+  readonly #lastLines: string[] = []
   #sprung: Sprung | undefined
   #over = false
 
@@ -53,6 +56,8 @@ export class Life {
     for (const stream of [this.#child.stdout!, this.#child.stderr!])
       createInterface({ input: stream }).on('line', (line) => {
         log.write(`${line}\n`)
+        this.#lastLines.push(line)
+        if (this.#lastLines.length > LAST_LINES) this.#lastLines.shift()
         if (line.startsWith(TRAP_LINE)) this.#sprung = JSON.parse(line.slice(TRAP_LINE.length)) as Sprung
         if (line.startsWith('Parley ') && line.includes(' listens on ')) {
           clearTimeout(timer)
@@ -65,6 +70,11 @@ export class Life {
       ready.reject(new Error(`the gateway ended with ${signal ?? code} before it was ready`))
       return String(signal ?? code)
     })
+  }
+
+  /** What it said last. */
+  get lastWords(): string {
+    return this.#lastLines.join('\n')
   }
 
   get isOver(): boolean {
