@@ -1,6 +1,6 @@
 import { createWriteStream, mkdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type RunningSandbox, startSandboxProcess } from '../../scripts/lib/sandbox.ts'
@@ -39,7 +39,7 @@ export const openStage = async (options: Options, say: (line: string) => void): 
   opening.defer(() => new Promise<void>((resolve) => log.end(() => resolve())))
   const databaseUri = await openDatabase(options, opening)
   const sandbox = opening.use(await startSandboxProcess(['--port', '0']))
-  const port = await freePort()
+  const port = await quietPort()
   const env = {
     SERVER_ADDRESS: '127.0.0.1',
     SERVER_PORT: String(port),
@@ -80,10 +80,20 @@ const openDatabase = async ({ database }: Options, opening: AsyncDisposableStack
 }
 
 /** The same port for every life, so that callers find the gateway again. */
-const freePort = async (): Promise<number> => {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
+/**
+ * A port that is free and stays so while the gateway is dead: below those that the system gives to whoever asks for any
+ * (from 32 768 on Linux, 49 152 elsewhere), of which another test beside this one may get it in between.
+ */
+const quietPort = async (): Promise<number> => {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    const server = createServer()
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!free) continue
+    await new Promise((resolve) => server.close(resolve))
+    return port
+  }
 }
