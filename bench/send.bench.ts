@@ -7,7 +7,7 @@ import { startWorld } from './lib/world.ts'
 
 const CONTACTS = 100
 const IN_FLIGHT = 10
-const WARM_UP = 2_000
+const WARM_UP = 5_000
 const MESSAGES = 500
 const ROUNDS = 5
 const TEXT = 'Hello from the bench, with a text of an ordinary length.'

@@ -54,6 +54,8 @@ export const startGateway = async (
     ...ADVANCED,
     execArgv: [
       '--expose-gc',
+      // as `npm start` does
+      '--max-semi-space-size=8',
       '--import',
       new URL('./probe.mjs', import.meta.url).href,
       ...(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? []),
