@@ -349,7 +349,8 @@ onBothDatabases('who may call', (opened) => {
     const { apiKey } = await stage.newKey()
     await device.status()
     const before = stage.gateway.storage.statementCount()
-    for (let i = 0; i < 30; i++) {
+    const rounds = 30
+    for (let i = 0; i < rounds; i++) {
       await device.status()
       await device.loginState()
       await device.refused(400, 'POST', '/chats/0123/messages', { text: 'x' })
@@ -357,7 +358,9 @@ onBothDatabases('who may call', (opened) => {
       await stage.anonymous.call('POST', '/devices', { headers: { 'x-api-key': apiKey }, body: { device_name: 7 } })
       await stage.anonymous.call('GET', '/devices/me', { headers: { authorization: 'Bearer x' } })
     }
-    assert.equal(stage.gateway.storage.statementCount() - before, 0)
+    // what goes on behind it (deliveries, housekeeping) may ask a few things; a query of any of these calls would be 30
+    const asked = stage.gateway.storage.statementCount() - before
+    assert.ok(asked < rounds, `${asked} statements in ${rounds} rounds`)
     await device.ok('GET', '/webhooks')
     assert.ok(stage.gateway.storage.statementCount() > before, 'the count does count')
   })
