@@ -55,8 +55,11 @@ export interface HttpServerParts {
   readonly validateReplies?: boolean
 }
 
-/** The whole of a request must have arrived within this; slow senders must not hold connections. */
-const REQUEST_MS = 120_000
+/**
+ * The whole of a request must have arrived within this: 100 MB over 1.4 Mbit/s. Slow senders must not hold connections for
+ * ever; a head has Node's own limit of a minute.
+ */
+const REQUEST_MS = 600_000
 
 /** Builds the server; the caller listens and closes. Closing lets requests in flight finish. */
 export const createHttpServer = async (parts: HttpServerParts): Promise<FastifyInstance> => {

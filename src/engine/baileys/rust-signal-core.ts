@@ -31,8 +31,19 @@ interface Freeable {
  * freed only after it has settled.
  */
 export class RustSignalCore implements SignalCore {
+  /** Records that an encryption left: their session is open. Every message asks, and reading a record is not cheap. */
+  readonly #open = new WeakSet<Uint8Array>()
+
   async encrypt(store: SignalStore, address: SignalAddress, plaintext: Uint8Array): Promise<SignalCiphertext> {
-    const { type, body } = await this.#use(new SessionCipher(adapt(store), toBridge(address)), (cipher) =>
+    const noting: SignalStorage = {
+      ...adapt(store),
+      storeSession: (name, record) => {
+        const bytes = record.serialize()
+        this.#open.add(bytes)
+        return store.storeSession(name, bytes)
+      },
+    }
+    const { type, body } = await this.#use(new SessionCipher(noting, toBridge(address)), (cipher) =>
       cipher.encrypt(plaintext),
     )
     return { type: type === PRE_KEY_MESSAGE ? 'pkmsg' : 'msg', body: Buffer.from(body) }
@@ -120,13 +131,18 @@ export class RustSignalCore implements SignalCore {
     return new SenderKeyName(group, toBridge(sender)).toString()
   }
 
-  readSession(record: Uint8Array): SessionFacts {
+  isOpen(record: Uint8Array): boolean {
+    if (this.#open.has(record)) return true
     const parsed = SessionRecord.deserialize(record)
     try {
-      return { open: parsed.haveOpenSession(), ...readSessionRecord(record) }
+      return parsed.haveOpenSession()
     } finally {
       parsed.free()
     }
+  }
+
+  readSession(record: Uint8Array): SessionFacts {
+    return readSessionRecord(record)
   }
 
   async #use<O extends Freeable, R>(object: O, call: (object: O) => Promise<R>): Promise<R> {

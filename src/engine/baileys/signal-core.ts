@@ -16,6 +16,8 @@ export interface SignalCore {
   processDistribution(store: SignalStore, group: string, sender: SignalAddress, message: Uint8Array): Promise<void>
   /** The key under which the sender key of a group member is stored. */
   senderKeyId(group: string, sender: SignalAddress): string
+  /** Whether a record holds a session that can encrypt. */
+  isOpen(record: Uint8Array): boolean
   readSession(record: Uint8Array): SessionFacts
 }
 
@@ -38,7 +40,6 @@ export interface SignalBundle {
 }
 
 export interface SessionFacts {
-  readonly open: boolean
   readonly registrationId: number | undefined
   /** The base key (Alice's) of the current state: tells whether two sides mean the same session. */
   readonly baseKey: Uint8Array | undefined

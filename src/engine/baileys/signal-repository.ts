@@ -221,7 +221,7 @@ export const createSignalRepository = (deps: RepositoryDeps): SignalRepositoryWi
       const id = formatAddress(await canonical(jid, false))
       const record = (await repository.get(deviceId, 'session', [id])).get(id)
       if (!record) return { exists: false, reason: 'no session' }
-      return core.readSession(record).open ? { exists: true } : { exists: false, reason: 'no open session' }
+      return core.isOpen(record) ? { exists: true } : { exists: false, reason: 'no open session' }
     },
 
     /** Synchronous by contract; Baileys uses it to name the row it deletes on a retry. */
