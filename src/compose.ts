@@ -322,8 +322,7 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
   clearTemp()
   // by then what a crash just left behind is old enough to be known as abandoned
   stack.defer(clock.after(ABANDONED_MS + 60_000, clearTemp))
-  // the first linking should not wait for it
-  if (engine instanceof LazyEngine) void engine.ready()
+  if (engine instanceof LazyEngine) stack.defer(clock.after(PRELOAD_AFTER_MS, () => preload(engine, logger)))
   const restored = await sessions.restore()
   logger.info({ port, devices: restored }, 'listening')
   stack.defer(keepHouse(choresOf(storage, outbox, config), { clock, logger }))
@@ -337,6 +336,15 @@ export const startGateway = async (parts: GatewayParts): Promise<Gateway> => {
     dispatcher,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
+}
+
+/** The first requests should not wait for the protocol library (a quarter of a second), nor should the first linking. */
+const PRELOAD_AFTER_MS = 1_000
+
+const preload = (engine: LazyEngine, logger: Logger): void => {
+  engine.ready().catch((error: unknown) => {
+    logger.warn({ reason: messageOf(error) }, 'the protocol library could not be loaded; it is tried again when needed')
+  })
 }
 
 const uriOf = (address: DatastoreAddress): string =>
