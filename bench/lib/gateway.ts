@@ -55,7 +55,7 @@ export const startGateway = async (
     execArgv: [
       '--expose-gc',
       // as `npm start` does
-      '--max-semi-space-size=8',
+      '--heap-growing-percent=50',
       '--import',
       new URL('./probe.mjs', import.meta.url).href,
       ...(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? []),
