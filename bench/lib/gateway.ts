@@ -56,6 +56,7 @@ export const startGateway = async (
       '--expose-gc',
       // as `npm start` does
       '--heap-growing-percent=50',
+      '--max-semi-space-size=16',
       '--import',
       new URL('./probe.mjs', import.meta.url).href,
       ...(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? []),
