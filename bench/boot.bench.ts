@@ -32,7 +32,11 @@ const start = async (): Promise<number> => {
   const port = await freePort()
   const env = { PATH: process.env.PATH, SERVER_PORT: String(port), SERVER_ADDRESS: '127.0.0.1' }
   const started = performance.now()
-  const child = spawn(process.execPath, ['--heap-growing-percent=50', '--max-semi-space-size=16', MAIN], { cwd: folder, env, stdio: 'ignore' })
+  const child = spawn(process.execPath, ['--heap-growing-percent=50', '--max-semi-space-size=16', MAIN], {
+    cwd: folder,
+    env,
+    stdio: 'ignore',
+  })
   try {
     while (!(await answers(port))) {
       if (child.exitCode !== null || performance.now() - started > LIMIT_MS) throw new Error('it did not start')
