@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Bench, busyness, median, round } from './lib/bench.ts'
 import { freePort } from './lib/ports.ts'
+import { START_FLAGS } from './lib/start-flags.ts'
 
 const RUNS = 7
 const MAIN = join(import.meta.dirname, '..', 'dist', 'main.js')
@@ -32,7 +33,7 @@ const start = async (): Promise<number> => {
   const port = await freePort()
   const env = { PATH: process.env.PATH, SERVER_PORT: String(port), SERVER_ADDRESS: '127.0.0.1' }
   const started = performance.now()
-  const child = spawn(process.execPath, ['--heap-growing-percent=50', '--max-semi-space-size=16', MAIN], {
+  const child = spawn(process.execPath, [...START_FLAGS, MAIN], {
     cwd: folder,
     env,
     stdio: 'ignore',

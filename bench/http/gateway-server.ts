@@ -1,55 +1,9 @@
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { startGateway } from '../../src/compose.ts'
-import { parseConfig } from '../../src/config/config.ts'
-import { DeviceTokens } from '../../src/http/tokens.ts'
-import { systemClock } from '../../src/kernel/clock.ts'
-import { hashSecret, newUuid } from '../../src/kernel/ids.ts'
-import { createLogger } from '../../src/observability/logger.ts'
 import type { SessionRegistry } from '../../src/sessions/registry.ts'
 import { serveParent } from '../lib/child-side.ts'
+import { composeGateway } from '../lib/composed-gateway.ts'
 
-/** The gateway with every hook of production, and nothing behind a send: what is measured is the way to the handler. */
-const SECRET = 'bench-secret-of-at-least-32-characters'
-const folder = mkdtempSync(join(tmpdir(), 'parley-bench-'))
-const { config } = parseConfig({
-  ADMIN_SECRET_KEY: SECRET,
-  JWT_SECRET_KEY: SECRET,
-  WHATSAPP_DATASTORE_URI: `sqlite:${join(folder, 'bench.sqlite')}`,
-  SERVER_ADDRESS: '127.0.0.1',
-  SERVER_PORT: '0',
-  LOG_FORMAT: 'json',
-})
-
-const gateway = await startGateway({
-  config,
-  logger: createLogger({ level: 'info', format: 'json' }),
-  clock: systemClock,
-  version: '0.0.0',
-  onFatal: (reason) => {
-    throw reason
-  },
-})
-const { storage } = gateway
-const key = await storage.apiKeys.create(
-  {
-    keyHash: hashSecret('x'),
-    maskedKey: 'wam_xxxx...xxxx',
-    customerName: 'bench',
-    customerEmail: '',
-    customerPhone: '',
-    maxDevices: 10,
-    rateLimitPerHour: 1000,
-  },
-  Date.now(),
-)
-const device = await storage.devices.create(
-  { deviceId: newUuid(), apiKeyId: key.id, deviceName: 'bench', secretHash: hashSecret('y') },
-  Date.now(),
-)
-if (typeof device === 'string') throw new Error(device)
-const token = new DeviceTokens({ secret: SECRET, clock: systemClock }).issue(device)
+/** Nothing is behind a send: what is measured is the way to the handler. */
+const { gateway, token } = await composeGateway('info')
 
 const sendNothing: SessionRegistry['send'] = async (_, { chat }) => ({
   messageId: '3EB0C0FFEE0000000001',
@@ -59,4 +13,4 @@ const sendNothing: SessionRegistry['send'] = async (_, { chat }) => ({
 })
 gateway.sessions.send = sendNothing
 
-serveParent({ port: gateway.port, token }, { statements: () => storage.statementCount() })
+serveParent({ port: gateway.port, token }, { statements: () => gateway.storage.statementCount() })

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { Pool } from 'undici'
 import { ADVANCED, attach, type ServerChild } from './child.ts'
 import { type Home, type HomeDevice, SECRET } from './home.ts'
+import { START_FLAGS } from './start-flags.ts'
 import type { World } from './world.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -54,9 +55,7 @@ export const startGateway = async (
     ...ADVANCED,
     execArgv: [
       '--expose-gc',
-      // as `npm start` does
-      '--heap-growing-percent=50',
-      '--max-semi-space-size=16',
+      ...START_FLAGS,
       '--import',
       new URL('./probe.mjs', import.meta.url).href,
       ...(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? []),

@@ -10,7 +10,7 @@ import {
   messageReceived,
   messageUndecryptable,
 } from './catalogue/messages.ts'
-import { pollCreated, pollUpdate, pollVote, pollVoteDecrypted } from './catalogue/polls.ts'
+import { pollCreated, pollFieldsOf, pollUpdate, pollVote, pollVoteDecrypted } from './catalogue/polls.ts'
 import { pushNameUpdate } from './catalogue/profile.ts'
 import { draft, type EventDraft } from './draft.ts'
 import { eventOfChatChange } from './from-chat-change.ts'
@@ -137,14 +137,7 @@ const eventsOfPoll = (
   const { action, details, timestamp } = message
   const facts = { jid, ...common, timestamp }
   if (details?.poll) {
-    const { question, options, selectable } = details.poll
-    const poll = {
-      poll_name: question,
-      options: [...options],
-      options_count: options.length,
-      selectable_options: selectable,
-    }
-    return [draft(pollCreated, { ...facts, ...poll }, when(pollCreated.name))]
+    return [draft(pollCreated, { ...facts, ...pollFieldsOf(details.poll) }, when(pollCreated.name))]
   }
   if (action?.kind !== 'poll_vote') return []
   const chosen = action.options ?? []

@@ -1,7 +1,7 @@
 import { bareJid } from '../kernel/jid.ts'
 import type { KnownParty, MessageRow } from '../storage/index.ts'
 import { messageDeleted } from './catalogue/messages.ts'
-import { pollCreated, pollUpdate, pollVote } from './catalogue/polls.ts'
+import { pollCreated, pollFieldsOf, pollUpdate, pollVote } from './catalogue/polls.ts'
 import { draft, type EventDraft } from './draft.ts'
 import { eventOfMessageState } from './from-message-state.ts'
 import { chatFieldsOf, personFieldsOf } from './identity.ts'
@@ -54,12 +54,5 @@ const eventsOfDeed = (message: MessageRow, { account, chatParty, now }: Facts): 
     return [draft(pollVote, vote, when(pollVote.name)), draft(pollUpdate, vote, when(pollUpdate.name))]
   }
   if (!details?.poll) return []
-  const { question, options, selectable } = details.poll
-  const poll = {
-    poll_name: question,
-    options: [...options],
-    options_count: options.length,
-    selectable_options: selectable,
-  }
-  return [draft(pollCreated, { jid, ...common, ...poll }, when(pollCreated.name))]
+  return [draft(pollCreated, { jid, ...common, ...pollFieldsOf(details.poll) }, when(pollCreated.name))]
 }

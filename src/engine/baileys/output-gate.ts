@@ -64,5 +64,6 @@ export class OutputGate {
   }
 }
 
-const brokenOff = () =>
-  new ParleyError('not_connected', 'the connection to WhatsApp was ended: keys could not be stored')
+/** What a send hears that was under way when keys could not be stored: it is tried again on the next connection. */
+export const brokenOff = (cause?: unknown): ParleyError =>
+  new ParleyError('not_connected', 'the connection to WhatsApp was ended: keys could not be stored', { cause })

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { WASocket } from 'baileys'
-import { isParleyError, ParleyError } from '../../kernel/errors.ts'
+import { isParleyError } from '../../kernel/errors.ts'
+import { brokenOff } from './output-gate.ts'
 
 interface Relay {
   /** Why a ratchet of this message could not be stored. */
@@ -43,12 +44,6 @@ export const failureOfRelay = (onKeyFailure: (error: Error) => void): ((error: u
   return (error) => {
     const isRefused = !isParleyError(error) || isParleyError(error, 'internal')
     if (isRefused && relay) relay.failure = error
-    onKeyFailure(
-      isRefused
-        ? new ParleyError('not_connected', 'the connection to WhatsApp was ended: keys could not be stored', {
-            cause: error,
-          })
-        : error,
-    )
+    onKeyFailure(isRefused ? brokenOff(error) : error)
   }
 }

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { MessageDetails } from '../../kernel/message-facts.ts'
 import { event } from '../event.ts'
 import { chatFields, ownJid, personFields, text, unixSeconds } from './fields.ts'
 
@@ -89,4 +90,12 @@ export const pollVoteDecrypted = event({
     selected_options: ['HzIkVkhl8A1ojvsOHLoWXN1ZfsMWDTJHHJGE+lgWZbQ='],
     timestamp: 1795348860,
   },
+})
+
+/** What `poll.created` says of a poll, whoever made it. */
+export const pollFieldsOf = ({ question, options, selectable }: NonNullable<MessageDetails['poll']>) => ({
+  poll_name: question,
+  options: [...options],
+  options_count: options.length,
+  selectable_options: selectable,
 })
